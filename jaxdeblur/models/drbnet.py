@@ -14,7 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdeblur.models.layers import (
-    Initializer, ResidualBlock, conv, leaky_relu, up_conv)
+  ResidualBlock,
+  conv,
+  leaky_relu,
+  up_conv,
+)
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.dynamic_conv import Method, dynamic_conv
 from jaxdeblur.ops.resize import enlarge_by_repetition, shrink_by_mean
@@ -32,6 +36,9 @@ _RESIDUAL_HEAD = {8: (8, 2), 4: (4, 2), 2: (2, 2), 1: (2, 2)}
 # untrained network must start near the identity or its first steps diverge.
 _HEAD_INIT = nn.initializers.variance_scaling(1e-3, 'fan_in', 'normal')
 
+# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
+_FLOAT32 = jnp.dtype(jnp.float32)
+
 
 class Encoder(nn.Module):
   """Four levels of three convolutions, then the bottleneck (Tab. S2).
@@ -40,7 +47,7 @@ class Encoder(nn.Module):
   published network has; only so does the parameter count match Tab. S1.
   """
   width: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   @nn.compact
   def __call__(
@@ -64,7 +71,7 @@ class Encoder(nn.Module):
 
 class DecoderLevel(nn.Module):
   """Doubles the size, adds the encoder's features, two residual blocks."""
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   @nn.compact
   def __call__(
@@ -80,7 +87,7 @@ class DecoderLevel(nn.Module):
 class EncoderDecoder(nn.Module):
   """Features of a photograph at 1/8, 1/4, 1/2 and full size (Tab. S2)."""
   width: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> dict[int, Array]:
@@ -101,7 +108,7 @@ class DynamicResidualBlock(nn.Module):
   scale: int
   width: int
   dynamic_conv_method: Method = 'auto'
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   @nn.compact
   def __call__(
@@ -146,7 +153,7 @@ class DRBNet(nn.Module):
   views: tuple[str, ...] = ('center',)
   width: int = 32
   dynamic_conv_method: Method = 'auto'
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   size_multiple = (8, 8)
 
@@ -173,7 +180,7 @@ class DRBNet(nn.Module):
           scale, self.width, self.dynamic_conv_method, dtype=self.dtype,
           name=f'block{scale}')(image, decoded[scale])
       pyramid.append((image + 1) / 2)
-      kernels.append(kernel)
+      kernels.append(kernel.astype(image.dtype))
     return Restored(
         image=jnp.clip(pyramid[-1], 0, 1), pyramid=tuple(pyramid),
         kernels=tuple(kernels))
@@ -187,7 +194,7 @@ class DRBNetBaseline(nn.Module):
   """
   views: tuple[str, ...] = ('center',)
   width: int = 32
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = _FLOAT32
 
   size_multiple = (8, 8)
 
@@ -250,7 +257,8 @@ def _receptive_field(dynamic_residual_blocks: bool = True) -> int:
     return reach
   estimate = SCALES[0] - 1  # The mean over 8 x 8 pixels.
   for scale in SCALES:
-    estimate += scale - 1  # Repetition: a pixel's place within its block.
+    if scale < SCALES[0]:
+      estimate += scale  # Repetition: the second copy, one pixel further.
     features = max(decoded[scale], estimate + 3 * scale)
     estimate = max(features + 2 * scale, estimate + KERNEL_SIZE // 2 * scale)
   return estimate

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 Initializer = Callable[..., jax.Array]
 
+_HE_NORMAL = nn.initializers.he_normal()
+
 LEAKY_SLOPE = 0.1  # Printed in neither paper; the published networks use it.
 
 
@@ -23,7 +25,7 @@ def conv(
     *,
     name: str,
     dtype: jnp.dtype = jnp.float32,
-    kernel_init: Initializer = nn.initializers.he_normal(),
+    kernel_init: Initializer = _HE_NORMAL,
 ) -> nn.Conv:
   """Makes a convolution that pads (k - 1) // 2 zeros on both sides.
 
@@ -43,7 +45,7 @@ def up_conv(
   """Makes the transposed convolution (kernel 4, stride 2) that doubles size."""
   return nn.ConvTranspose(
       features, (4, 4), strides=(2, 2), padding='SAME',
-      kernel_init=nn.initializers.he_normal(), dtype=dtype, name=name)
+      kernel_init=_HE_NORMAL, dtype=dtype, name=name)
 
 
 class ResidualBlock(nn.Module):

@@ -24,7 +24,8 @@ def create(name: str, **settings) -> nn.Module:
     raise ValueError(
         f'Unknown network {name!r}: choose one of {", ".join(_NETWORKS)}.')
   network = _NETWORKS[name]
-  known = [f for f in network.__dataclass_fields__ if f not in ('parent', 'name')]
+  known = [field for field in network.__dataclass_fields__
+           if field not in ('parent', 'name')]
   unknown = sorted(set(settings) - set(known))
   if unknown:
     raise ValueError(

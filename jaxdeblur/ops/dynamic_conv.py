@@ -5,6 +5,7 @@ import math
 from typing import Literal
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -19,9 +20,9 @@ def dynamic_conv(
 ) -> Float[Array, 'b h w c']:
   """Filters each pixel's neighbourhood with that pixel's kernel.
 
-  out[y, x, c] = sum_ij kernels[y, x, k * i + j] * image[y + i - r, x + j - r, c]
+  out[y, x, c] = sum_ij kernels[y, x, k i + j] image[y + i - r, x + j - r, c]
   with r = k // 2, i the row offset and j the column offset: a correlation, one
-  kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3, 'dynconv').
+  kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3, dynconv).
   Beyond its border the image repeats its edge. Sums in float32, whatever the
   inputs' type, and returns the image's type.
 
@@ -66,23 +67,96 @@ def _unfold(image, kernels, size):
 
 @functools.partial(jax.jit, static_argnames='size')
 def _taps(image, kernels, size):
-  # Planar [b, c, h, w] operands: with a channel axis of 3 innermost, the vector
-  # units of a CPU and the 128 lanes of a TPU stay mostly empty.
   radius = size // 2
-  _, height, width, _ = image.shape
-  padded = _pad_edge(image, radius).transpose(0, 3, 1, 2)
-  planes = kernels.transpose(0, 3, 1, 2)
-  # The barriers keep XLA from folding the transposes back into every one of
-  # the taps, which multiplies the memory traffic on TPU.
-  padded, planes = jax.lax.optimization_barrier((padded, planes))
-  padded, planes = padded.astype(jnp.float32), planes.astype(jnp.float32)
-  total = jnp.zeros(
-      (image.shape[0], image.shape[3], height, width), jnp.float32)
-  for i in range(size):
+  padded = _planar(_pad_edge(image, radius))
+  return _filter_planes(padded, _planar(kernels), size).transpose(
+      0, 2, 3, 1).astype(image.dtype)
+
+
+def _planar(x):
+  """[b, h, w, c] -> [b, c, h, w], held there.
+
+  With 3 channels innermost, the vector units of a CPU and the 128 lanes of a
+  TPU stay mostly empty. The barrier keeps XLA from folding the transpose back
+  into every tap, which multiplies the memory traffic on TPU.
+  """
+  return lax.optimization_barrier(x.transpose(0, 3, 1, 2))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _filter_planes(padded, kernels, size):
+  """Sums the taps: [b, c, h + 2r, w + 2r], [b, k2, h, w] -> [b, c, h, w]."""
+  height, width = kernels.shape[2:]
+
+  def add_row(i, total):
+    rows = lax.dynamic_slice_in_dim(padded, i, height, axis=2)
+    taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
     for j in range(size):
-      tap = planes[:, None, size * i + j]
-      total += tap * padded[:, :, i:i + height, j:j + width]
-  return total.astype(image.dtype).transpose(0, 2, 3, 1)
+      tap = taps[:, None, j].astype(jnp.float32)
+      total += tap * rows[..., j:j + width]
+    return total
+
+  total = jnp.zeros((*padded.shape[:2], height, width), jnp.float32)
+  return _for_each_row(size, add_row, total)
+
+
+def _filter_planes_forward(padded, kernels, size):
+  return _filter_planes(padded, kernels, size), (padded, kernels)
+
+
+def _filter_planes_backward(size, saved, cotangent):
+  """Written out: XLA's own transpose of one tap is a whole map of kernels.
+
+  It pads each tap's gradient to all k * k planes and adds them up, which took
+  ten times as long on a CPU.
+  """
+  padded, kernels = saved
+  height, width = kernels.shape[2:]
+  cotangent = lax.optimization_barrier(cotangent)
+
+  def add_row(i, gradients):
+    to_padded, to_kernels = gradients
+    rows = lax.dynamic_slice_in_dim(padded, i, height, axis=2)
+    taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
+    to_rows, to_taps = 0., []
+    for j in range(size):
+      neighbours = rows[..., j:j + width].astype(jnp.float32)
+      to_taps.append((cotangent * neighbours).sum(axis=1))
+      tap = taps[:, None, j].astype(jnp.float32)
+      to_rows += jnp.pad(
+          tap * cotangent, ((0, 0), (0, 0), (0, 0), (j, size - 1 - j)))
+    to_rows += lax.dynamic_slice_in_dim(to_padded, i, height, axis=2)
+    to_padded = lax.dynamic_update_slice_in_dim(to_padded, to_rows, i, axis=2)
+    to_taps = jnp.stack(to_taps, axis=1).astype(kernels.dtype)
+    to_kernels = lax.dynamic_update_slice_in_dim(
+        to_kernels, to_taps, size * i, axis=1)
+    return to_padded, to_kernels
+
+  to_padded, to_kernels = _for_each_row(
+      size, add_row,
+      (jnp.zeros(padded.shape, jnp.float32), jnp.zeros_like(kernels)))
+  return to_padded.astype(padded.dtype), to_kernels
+
+
+_filter_planes.defvjp(_filter_planes_forward, _filter_planes_backward)
+
+
+def _for_each_row(size, add_row, initial):
+  """Applies add_row(i, carry) to the kernel's rows i.
+
+  On a CPU in a loop: XLA drops the barriers there and fuses one dynamic
+  convolution into each tap of the next, computing it 49 times; nothing fuses
+  into a loop. Elsewhere unrolled, so that the sum stays in registers.
+  """
+  def loop(carry):
+    return lax.fori_loop(0, size, add_row, carry)
+
+  def unroll(carry):
+    for i in range(size):
+      carry = add_row(i, carry)
+    return carry
+
+  return lax.platform_dependent(initial, cpu=loop, default=unroll)
 
 
 def _pad_edge(image, radius):

@@ -1,0 +1,132 @@
+"""Where photographs come from: random-access sources of decoded pictures."""
+
+from collections.abc import Sequence
+import csv
+import dataclasses
+import pathlib
+import re
+
+import cv2
+import numpy as np
+
+_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+  """A square of a photograph: its file, top left corner and size in pixels."""
+  file: pathlib.Path
+  y: int
+  x: int
+  size: int
+
+
+def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
+  """Lists a folder's photographs by name; says so if there are none."""
+  folder = pathlib.Path(folder)
+  if not folder.is_dir():
+    raise FileNotFoundError(
+        f'{folder} is no folder: config.data.photos names the folder of sharp '
+        'photographs.')
+  files = sorted(
+      file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+  if not files:
+    raise FileNotFoundError(
+        f'{folder} holds no photographs ({", ".join(_SUFFIXES)}).')
+  return files
+
+
+def read_photograph(file: pathlib.Path) -> np.ndarray:
+  """Decodes a photograph: uint8 RGB [h, w, 3]."""
+  bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
+  if bgr is None:
+    raise ValueError(f'{file} cannot be decoded as a picture.')
+  return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def list_tiles(
+    folder: str | pathlib.Path, size: int = 256, most_per_series: int = 0
+) -> list[Tile]:
+  """Lists the tiles to train on.
+
+  Args:
+    folder: of photographs. Its tiles.csv (columns file, y, x, size), if there
+      is one, names the tiles known to be sharp and textured: many photographs
+      hold blur of their own, which teaches a network to leave blur alone.
+      Without it, every photograph is cut into a grid.
+    size: of the grid's tiles, in pixels.
+    most_per_series: at most so many tiles, evenly spread, of the photographs
+      that share a name up to a final number (often one subject); 0 is all.
+
+  Returns:
+    The tiles, ordered by file and place.
+  """
+  files = list_photographs(folder)
+  listed = pathlib.Path(folder) / 'tiles.csv'
+  tiles = _read_tiles(listed) if listed.exists() else _cut_tiles(files, size)
+  if not most_per_series:
+    return tiles
+  series = {}
+  for tile in tiles:
+    series.setdefault(re.sub(r'_?\d+$', '', tile.file.stem), []).append(tile)
+  return [tile for members in series.values()
+          for tile in _spread(members, most_per_series)]
+
+
+def _read_tiles(table: pathlib.Path) -> list[Tile]:
+  with table.open(newline='') as lines:
+    rows = list(csv.DictReader(lines))
+  try:
+    return [Tile(table.parent / row['file'], int(row['y']), int(row['x']),
+                 int(row['size'])) for row in rows]
+  except (KeyError, TypeError, ValueError) as error:
+    raise ValueError(
+        f'{table} needs the columns file, y, x, size with whole numbers; '
+        f'a row fails with {error!r}.') from error
+
+
+def _cut_tiles(files, size) -> list[Tile]:
+  tiles = []
+  for file in files:
+    height, width = read_photograph(file).shape[:2]
+    tiles += [Tile(file, y, x, size)
+              for y in range(0, height - size + 1, size)
+              for x in range(0, width - size + 1, size)]
+  if not tiles:
+    raise ValueError(
+        f'None of the {len(files)} photographs is as large as a tile of '
+        f'{size} x {size} px.')
+  return tiles
+
+
+def _spread(members: Sequence[Tile], most: int) -> list[Tile]:
+  if len(members) <= most:
+    return list(members)
+  return [members[i * len(members) // most] for i in range(most)]
+
+
+class TileSource:
+  """The tiles of photographs as uint8 RGB [size, size, 3], by index.
+
+  Decoded photographs stay in memory: decoding a JPEG for each tile would cost
+  more than rendering its blur.
+  """
+
+  def __init__(self, tiles: Sequence[Tile]):
+    self._tiles = list(tiles)
+    self._photographs = {}
+
+  def __len__(self) -> int:
+    return len(self._tiles)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    tile = self._tiles[index]
+    photograph = self._photographs.get(tile.file)
+    if photograph is None:
+      photograph = self._photographs[tile.file] = read_photograph(tile.file)
+    pixels = photograph[tile.y:tile.y + tile.size, tile.x:tile.x + tile.size]
+    if pixels.shape[:2] != (tile.size, tile.size):
+      raise ValueError(
+          f'{tile.file} has {photograph.shape[0]} x {photograph.shape[1]} px; '
+          f'the tile at y {tile.y}, x {tile.x} of {tile.size} px lies outside.')
+    return pixels

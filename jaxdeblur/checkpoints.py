@@ -1,0 +1,229 @@
+"""Checkpoints that describe themselves.
+
+A folder of weights holds two Orbax items: `model`, the network's name and
+settings as JSON, and `params`, its parameters. A training checkpoint is such a
+folder (its `params` are the moving average), with two items more: `training`,
+the TrainState without the average, and `iterator`, the place in the data.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from etils import epath
+from flax import linen as nn, traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxdeblur.models import registry
+
+_STARTER = pathlib.Path(__file__).parent / 'weights' / 'starter'
+
+Params = Any
+
+
+class CheckpointError(ValueError):
+  """A checkpoint is missing, damaged, or another network's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+  """A network and its trained parameters.
+
+  Attributes:
+    settings: what `registry.create` takes: the network's name and settings.
+    model: the network.
+    params: its parameters, float32.
+    path: where they were read.
+  """
+  settings: Mapping[str, Any]
+  model: nn.Module
+  params: Params
+  path: pathlib.Path
+
+  @property
+  def variables(self) -> dict[str, Params]:
+    return {'params': self.params}
+
+  def digest(self) -> str:
+    """SHA-256 over the parameters' names and values, its first 16 digits."""
+    digest = hashlib.sha256()
+    flat = traverse_util.flatten_dict(self.params, sep='/')
+    for name in sorted(flat):
+      digest.update(name.encode())
+      digest.update(np.ascontiguousarray(flat[name], np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save_weights(
+    path: str | pathlib.Path,
+    settings: Mapping[str, Any],
+    params: Params,
+    dtype: str = 'float32',
+) -> None:
+  """Writes a folder of weights, whole or not at all.
+
+  Args:
+    path: the folder; it must not exist yet.
+    settings: the network's name and settings.
+    params: the parameters.
+    dtype: of the parameters on disk; reading always gives float32.
+  """
+  path = pathlib.Path(path).absolute()
+  if path.exists():
+    raise CheckpointError(
+        f'{path} exists already: name another folder or remove it first.')
+  params = jax.tree.map(lambda x: np.asarray(x).astype(jnp.dtype(dtype)), params)
+  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    checkpointer.save(path, args=ocp.args.Composite(
+        model=ocp.args.JsonSave(dict(settings)),
+        params=ocp.args.StandardSave(params)))
+
+
+def load_weights(path: str | pathlib.Path) -> Weights:
+  """Reads the weights of 'starter', a folder of weights or of training.
+
+  Args:
+    path: 'starter', the weights that come with the package; a folder of
+      weights; a training checkpoint; or a training's workdir, whose latest
+      checkpoint is read.
+
+  Raises:
+    CheckpointError: there is no checkpoint, or it cannot be read.
+  """
+  folder = _STARTER if str(path) == 'starter' else _find_weights(path)
+  try:
+    settings = json.loads((folder / 'model' / 'metadata').read_text())
+  except (OSError, ValueError) as error:
+    raise CheckpointError(
+        f'{folder} is no checkpoint of jaxdeblur: its model/metadata, which '
+        f'names the network, cannot be read ({error}).') from error
+  model = registry.create(**settings)
+  return Weights(settings, model, _read_params(folder, model), folder)
+
+
+def _read_params(folder: pathlib.Path, model: nn.Module) -> Params:
+  abstract = abstract_params(model)
+  # On one device, whatever mesh wrote it.
+  sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  target = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+      abstract)
+  try:
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+      return checkpointer.restore(folder, args=ocp.args.Composite(
+          params=ocp.args.StandardRestore(target)))['params']
+  except (ValueError, KeyError, OSError) as error:
+    raise CheckpointError(
+        f'{folder} cannot be read as the parameters of '
+        f'{type(model).__name__}: {_first_line(error)}') from error
+
+
+def abstract_params(model: nn.Module) -> Params:
+  """Shapes and types of a network's parameters, without computing any."""
+  height, width = model.size_multiple
+  views = {name: jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+           for name in model.required_views}
+  return jax.eval_shape(model.init, jax.random.key(0), views)['params']
+
+
+def _find_weights(path: str | pathlib.Path) -> pathlib.Path:
+  path = pathlib.Path(path).absolute()
+  if not path.exists():
+    raise CheckpointError(
+        f"{path} does not exist: give 'starter', a folder of weights or the "
+        'workdir of a training.')
+  if (path / 'params').is_dir():
+    return path
+  for folder in (path / 'checkpoints', path):
+    steps = _list_steps(folder)
+    if steps:
+      return folder / str(max(steps))
+  raise CheckpointError(
+      f'{path} holds no checkpoint of jaxdeblur: neither weights nor the '
+      'checkpoints of a training.')
+
+
+def _list_steps(folder: pathlib.Path) -> list[int]:
+  """Steps of finished checkpoints: Orbax names unfinished ones otherwise."""
+  if not folder.is_dir():
+    return []
+  return [int(child.name) for child in folder.iterdir() if child.name.isdigit()]
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class TrainingCheckpoints:
+  """A training's checkpoints in workdir/checkpoints/STEP.
+
+  Attributes:
+    settings: of the network that is trained.
+  """
+
+  def __init__(
+      self,
+      workdir: str | pathlib.Path,
+      settings: Mapping[str, Any],
+      keep: int = 2,
+  ):
+    """Opens the checkpoints of `workdir`, keeping the latest `keep`."""
+    self.settings = json.loads(json.dumps(dict(settings)))
+    self._manager = ocp.CheckpointManager(
+        epath.Path(workdir).absolute() / 'checkpoints',
+        options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True))
+
+  def latest_step(self) -> int | None:
+    return self._manager.latest_step()
+
+  def save(self, state: Any, iterator_state: Mapping[str, Any]) -> None:
+    """Saves a TrainState; writes in the background."""
+    training = {'step': state.step, 'params': state.params,
+                'opt_state': state.opt_state}
+    self._manager.save(int(state.step), args=ocp.args.Composite(
+        model=ocp.args.JsonSave(self.settings),
+        params=ocp.args.StandardSave(state.ema_params),
+        training=ocp.args.StandardSave(training),
+        iterator=ocp.args.JsonSave(dict(iterator_state))))
+
+  def restore(self, state: Any) -> tuple[Any, dict[str, Any]]:
+    """Restores the latest checkpoint.
+
+    Args:
+      state: a TrainState, real or abstract, whose arrays have the shapes and
+        shardings to restore to.
+
+    Returns:
+      The TrainState and the iterator's state.
+
+    Raises:
+      CheckpointError: the checkpoint is of a network with other settings.
+    """
+    step = self.latest_step()
+    saved = self._manager.restore(
+        step, args=ocp.args.Composite(model=ocp.args.JsonRestore()))['model']
+    if saved != self.settings:
+      raise CheckpointError(
+          f'The checkpoint of step {step} in {self._manager.directory} is of '
+          f'the network {saved}, the config asks for {self.settings}: choose '
+          'another --workdir or the same network.')
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    items = self._manager.restore(step, args=ocp.args.Composite(
+        params=ocp.args.StandardRestore(abstract.ema_params),
+        training=ocp.args.StandardRestore({
+            'step': abstract.step, 'params': abstract.params,
+            'opt_state': abstract.opt_state}),
+        iterator=ocp.args.JsonRestore()))
+    return (state.replace(ema_params=items['params'], **items['training']),
+            items['iterator'])
+
+  def close(self) -> None:
+    """Waits until everything is written."""
+    self._manager.wait_until_finished()
+    self._manager.close()

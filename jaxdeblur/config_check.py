@@ -1,0 +1,70 @@
+"""The fields a config may have, and a check for those it may not."""
+
+import difflib
+
+import ml_collections
+
+# Section -> field -> what it is. `model` is checked by the registry.
+FIELDS: dict[str, dict[str, str]] = {
+    'data': {
+        'photos': 'folder of sharp photographs',
+        'most_per_series': 'at most so many tiles of one series, 0 for all',
+        'crop': 'size of the training pairs, px',
+        'max_radius': 'largest disc radius, px',
+        'sharp_share': 'share of layers left sharp',
+        'two_layer_share': 'share of pairs with two depths',
+        'edges': 'range of the discs\' soft borders, px',
+        'rims': 'range of the discs\' brightening towards the border',
+        'shrink': 'smallest factor by which photographs are shrunk',
+        'sensor_noise_share': 'share of pairs with noise of a sensor',
+        'photon_noise': 'range of the photon noise\'s variance',
+        'read_noise': 'range of the read noise\'s deviation',
+        'display_noise': 'largest deviation of the even noise',
+    },
+    'train': {
+        'batch_size': 'pairs a step, over all devices',
+        'steps': 'number of steps',
+        'learning_rate': 'its peak',
+        'warmup_steps': 'steps up to the peak',
+        'final_learning_rate': 'its end',
+        'b2': 'AdamW\'s decay of the squared gradients',
+        'weight_decay': 'AdamW\'s, biases excepted',
+        'clip_norm': 'largest norm of the gradient',
+        'ema_decay': 'of the parameters\' moving average',
+        'pyramid_weights': 'of the losses from 1/8 to full size',
+        'checkpoint_every': 'steps between checkpoints',
+        'keep_checkpoints': 'number of checkpoints kept',
+        'log_every': 'steps between logged scalars',
+        'picture_every': 'steps between logged pictures',
+    },
+    'eval': {
+        'radii': 'disc radii of the rendered defocus, px',
+        'noise': 'deviation of the noise added, of a range of 1',
+        'seed': 'of the noise',
+    },
+    'restore': {
+        'checkpoint': 'the weights, unless --workdir is given',
+        'tile': 'pictures larger than this are restored in tiles, px; 0 never',
+    },
+    'convert': {
+        'dtype': 'of the parameters on disk',
+    },
+}
+_TOP = ('seed', 'model', *FIELDS)
+
+
+def check_config(config: ml_collections.ConfigDict) -> None:
+  """Raises a ValueError that names every unknown field of a config."""
+  problems = [_describe('config', name, _TOP)
+              for name in config if name not in _TOP]
+  for section, known in FIELDS.items():
+    problems += [_describe(f'config.{section}', name, known)
+                 for name in config.get(section, {}) if name not in known]
+  if problems:
+    raise ValueError(f'Unknown in the config: {"; ".join(problems)}.')
+
+
+def _describe(section, name, known) -> str:
+  close = difflib.get_close_matches(name, known, n=1)
+  hint = f' (did you mean {close[0]}?)' if close else ''
+  return f'{section}.{name}{hint}'

@@ -1,0 +1,105 @@
+"""The jobs that run.py runs, by name.
+
+Each job imports what it needs itself: restoring a picture loads neither
+TensorFlow nor the data pipelines.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+import sys
+import time
+
+import ml_collections
+
+from jaxdeblur.config_check import check_config
+
+
+class UsageError(ValueError):
+  """The command lacks something, or says things that do not go together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+  """What the command line says beside the config; paths, if given."""
+  workdir: pathlib.Path | None = None
+  input: pathlib.Path | None = None
+  output: pathlib.Path | None = None
+  left: pathlib.Path | None = None
+  right: pathlib.Path | None = None
+  overwrite: bool = False
+
+  def need(self, *names: str) -> None:
+    missing = [f'--{name}' for name in names if getattr(self, name) is None]
+    if missing:
+      raise UsageError(f'This mode needs {" and ".join(missing)}.')
+
+
+def run(
+    name: str, config: ml_collections.ConfigDict, arguments: Arguments
+) -> int:
+  """Runs a job; returns the exit code: 0 done, 1 failed, 2 wrong usage.
+
+  What the user can mend is printed as one sentence; anything else is a fault
+  of this program and keeps its traceback.
+  """
+  try:
+    check_config(config)
+    return JOBS[name](config, arguments)
+  except UsageError as error:
+    print(f'{error} See --help.', file=sys.stderr)
+    return 2
+  except (ValueError, OSError, FloatingPointError, ImportError) as error:
+    print(f'error: {error}', file=sys.stderr)
+    return 1
+
+
+def _train(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('workdir')
+  from jaxdeblur.training.loop import train
+  train(config, arguments.workdir)
+  return 0
+
+
+def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('output')
+  if arguments.input is None and arguments.left is None:
+    raise UsageError('--mode restore needs --input, or --left and --right.')
+  from jaxdeblur.restoration import restore, restorer
+  started = time.perf_counter()
+  tasks = restore.plan_tasks(
+      arguments.output, arguments.input, arguments.left, arguments.right)
+  model = restorer.load(arguments.workdir or config.restore.checkpoint)
+  failures = restore.restore_files(
+      model, tasks, tile=config.restore.tile or None,
+      overwrite=arguments.overwrite)
+  done = len(tasks) - len(failures)
+  print(f'Restored {done} of {len(tasks)} in '
+        f'{time.perf_counter() - started:.1f} s, start and compilation '
+        f'included: see {arguments.output}')
+  for failure in failures:
+    print(f'error: {failure}', file=sys.stderr)
+  return 1 if failures else 0
+
+
+def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('input', 'output')
+  from jaxdeblur.evaluation.evaluate import evaluate
+  print(evaluate(config, arguments.workdir or config.restore.checkpoint,
+                 arguments.input, arguments.output))
+  return 0
+
+
+def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('input', 'output')
+  from jaxdeblur.convert.job import convert_file
+  print(convert_file(arguments.input, arguments.output, config.convert.dtype))
+  return 0
+
+
+JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
+    'train': _train,
+    'eval': _evaluate,
+    'restore': _restore,
+    'convert': _convert,
+}

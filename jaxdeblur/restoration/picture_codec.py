@@ -1,0 +1,131 @@
+"""Pixels of PNG, JPEG, TIFF and WebP files, decoded and encoded by libvips.
+
+libvips because it is one wheel that knows 16 bits, alpha, CMYK with profiles
+and every layout of TIFF, and that can be told to refuse damaged files. It is
+not asked for metadata: see `file_metadata`.
+"""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pyvips
+
+from jaxdeblur.restoration import tiff_tags
+from jaxdeblur.restoration.file_metadata import ImageFileError
+
+_QUALITY = 95  # Of JPEG and lossy WebP.
+_GREY, _COLOUR = ('b-w', 'grey16'), ('srgb', 'rgb16', 'rgb')
+
+# It tells of every damaged tile; our error says what matters, once.
+logging.getLogger('pyvips').setLevel(logging.CRITICAL)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+  """What a file's pixels are.
+
+  Attributes:
+    samples: uint8 or uint16 [h, w, c], as stored, not turned upright; c is
+      1 or 3 and one more for alpha.
+    grey: whether c is 1 or 2.
+    profile: the ICC profile of converted samples; None if they are as stored.
+  """
+  samples: np.ndarray
+  grey: bool
+  profile: bytes | None = None
+
+
+def decode(file_format: str, data: bytes) -> Decoded:
+  """Decodes a file of the format 'png', 'jpeg', 'tiff' or 'webp'.
+
+  Raises:
+    ImageFileError: it is damaged or of a kind that is not supported.
+  """
+  options = {'access': 'sequential'}
+  if file_format != 'webp':
+    options['unlimited'] = True  # The limits guard servers.
+  if file_format == 'tiff':
+    data = tiff_tags.with_stored_alpha(data)
+  # Cameras write JPEG that libjpeg warns of and that is whole, so that a
+  # warning counts only if it tells of damage.
+  levels = ('warning', 'truncated') if file_format == 'jpeg' else ('error',)
+  load = getattr(pyvips.Image, f'{file_format}load_buffer')
+  for level in levels:
+    pyvips.vips_lib.vips_error_clear()  # It gathers what others were told.
+    try:
+      return _decoded(load(data, fail_on=level, **options))
+    except pyvips.Error as error:
+      if level == levels[-1] or 'Corrupt JPEG' in str(error):
+        raise ImageFileError(
+            f'cannot be decoded ({_reason(error)}): if other programs open '
+            'it, export it anew from there; if not, it is damaged or cut '
+            'short.') from error
+  raise AssertionError('unreachable')
+
+
+def _decoded(image: pyvips.Image) -> Decoded:
+  if image.interpretation == 'cmyk' and image.bands == 4:
+    image = image.icc_transform(
+        'srgb', embedded=True, input_profile='cmyk', intent='relative',
+        black_point_compensation=True,
+        depth=16 if image.format == 'ushort' else 8)
+    return Decoded(image.numpy(), False, image.get('icc-profile-data'))
+  grey = image.interpretation in _GREY
+  known = grey or image.interpretation in _COLOUR
+  if not known or image.bands - (1 if grey else 3) not in (0, 1):
+    raise ImageFileError(
+        f'has {image.bands} channels ({image.interpretation}): export it as '
+        'greyscale or RGB with at most one alpha channel.')
+  if image.format not in ('uchar', 'ushort'):
+    raise ImageFileError(
+        f'has samples of the type {image.format!r}: export it with 8 or 16 '
+        'bits a channel, which is what is read here.')
+  return Decoded(np.atleast_3d(image.numpy()), grey)
+
+
+def encode(
+    file_format: str, samples: np.ndarray, grey: bool, compression: str
+) -> bytes:
+  """Encodes samples without any metadata.
+
+  Args:
+    file_format: 'png', 'jpeg', 'tiff' or 'webp'.
+    samples: uint8 or uint16 [h, w, c]; c is 1 (`grey`) or 3, and one more
+      for alpha.
+    grey: whether c is 1 or 2.
+    compression: as `file_metadata.Metadata` has it.
+
+  Raises:
+    ImageFileError: the format has no room for it: JPEG and WebP for 16
+      bits, TIFF for more than 4 GB.
+  """
+  height, width, bands = samples.shape
+  deep = samples.dtype == np.uint16
+  if deep and file_format not in ('png', 'tiff'):
+    raise ImageFileError(
+        f'cannot be written: a {file_format.upper()} holds 8 bits a channel, '
+        'the picture has 16; write a PNG or TIFF.')
+  image = pyvips.Image.new_from_memory(
+      np.ascontiguousarray(samples).data, width, height, bands,
+      'ushort' if deep else 'uchar')
+  names = ('b-w', 'grey16') if grey else ('srgb', 'rgb16')
+  image = image.copy(interpretation=names[deep])
+  options = {
+      'png': dict(filter='paeth', bitdepth=8 * samples.dtype.itemsize),
+      'jpeg': dict(Q=_QUALITY, subsample_mode='off', optimize_coding=True),
+      'tiff': dict(
+          compression=compression or 'deflate', predictor='horizontal'),
+      'webp': dict(
+          Q=_QUALITY, smart_subsample=True, exact=True,
+          lossless=compression == 'lossless')}
+  save = getattr(image, f'{file_format}save_buffer')
+  try:
+    return save(keep='none', **options[file_format])
+  except pyvips.Error as error:
+    raise ImageFileError(f'cannot be encoded ({_reason(error)}).') from error
+
+
+def _reason(error: pyvips.Error) -> str:
+  """The one line of libvips' report that says what went wrong."""
+  return [line for line in str(error).split('\n') if line.strip()][-1].strip()

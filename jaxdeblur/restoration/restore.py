@@ -1,0 +1,140 @@
+"""Restores picture files and folders of them."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import pathlib
+import time
+
+import tqdm
+
+from jaxdeblur.restoration import image_file
+from jaxdeblur.restoration.image_file import ImageFileError
+from jaxdeblur.restoration.restorer import Restorer
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A picture to restore: its views' files and the file to write."""
+  views: dict[str, pathlib.Path]
+  output: pathlib.Path
+
+  @property
+  def name(self) -> pathlib.Path:
+    return next(iter(self.views.values()))
+
+
+def plan_tasks(
+    output: pathlib.Path,
+    input_path: pathlib.Path | None = None,
+    left: pathlib.Path | None = None,
+    right: pathlib.Path | None = None,
+) -> list[Task]:
+  """Lists what to restore.
+
+  Args:
+    output: the folder for the results.
+    input_path: a picture or a folder of pictures.
+    left: the picture's left dual-pixel view, if the network reads it.
+    right: its right dual-pixel view.
+
+  Raises:
+    ImageFileError: there is nothing to restore, the output is no folder, or
+      dual-pixel views come with a folder.
+  """
+  if output.exists() and not output.is_dir():
+    raise ImageFileError(
+        f'{output} is a file: --output names the folder for the results.')
+  dual = {name: path for name, path in (('left', left), ('right', right))
+          if path is not None}
+  if input_path is not None and input_path.is_dir():
+    if dual:
+      raise ImageFileError(
+          f'{input_path} is a folder: --left and --right go with one picture.')
+    pictures = image_file.find_pictures(input_path)
+    if not pictures:
+      raise ImageFileError(
+          f'{input_path} holds no picture '
+          f'({", ".join(image_file.SUFFIXES)}).')
+    return [Task({'center': path}, output / path.name) for path in pictures]
+  center = {} if input_path is None else {'center': input_path}
+  views = center | dual
+  return [Task(views, output / next(iter(views.values())).name)]
+
+
+def restore_files(
+    restorer: Restorer,
+    tasks: list[Task],
+    *,
+    tile: int | None,
+    overwrite: bool = False,
+) -> list[str]:
+  """Restores files one by one; one that fails does not stop the others.
+
+  Prints a line for each, with a progress bar if there are several.
+
+  Args:
+    restorer: the network.
+    tasks: what to restore.
+    tile: see `Restorer.restore`.
+    overwrite: whether results may replace what is there.
+
+  Returns:
+    A sentence for each failure.
+  """
+  failures = []
+  with _progress(tasks) as progress:
+    for task in tasks:
+      try:
+        progress.write(_restore_task(restorer, task, tile, overwrite))
+      except (ValueError, OSError, MemoryError) as error:
+        failures.append(_describe(task, error))
+      progress.update()
+  return failures
+
+
+def _restore_task(restorer, task, tile, overwrite) -> str:
+  started = time.perf_counter()
+  _check_output(task, overwrite)
+  pictures = {name: image_file.read(path) for name, path in task.views.items()}
+  views = {'picture' if name == 'center' else name: picture.pixels
+           for name, picture in pictures.items()}
+  restored = restorer.restore(**views, tile=tile)
+  first = next(iter(pictures.values()))
+  task.output.parent.mkdir(parents=True, exist_ok=True)
+  image_file.write(task.output, first, restored)
+  height, width = restored.shape[:2]
+  seconds = time.perf_counter() - started
+  lines = [f'{task.name} -> {task.output} '
+           f'({width} x {height} px, {seconds:.1f} s)']
+  return '\n'.join([*lines, *(f'  note: {note}' for note in first.notes)])
+
+
+def _check_output(task: Task, overwrite: bool) -> None:
+  if not task.output.exists():
+    return
+  if any(task.output.samefile(path) for path in task.views.values()
+         if path.exists()):
+    raise ImageFileError(
+        f'{task.output} is the picture itself: name another --output folder.')
+  if not overwrite:
+    raise ImageFileError(
+        f'{task.output} exists already: add --overwrite to replace it.')
+
+
+def _describe(task: Task, error: Exception) -> str:
+  if isinstance(error, ImageFileError):
+    return str(error)  # It names its file.
+  if isinstance(error, MemoryError):
+    return (f'{task.name} does not fit the memory: restore it in smaller '
+            'tiles with --config.restore.tile.')
+  return f'{task.name} cannot be restored: {error}'
+
+
+@contextlib.contextmanager
+def _progress(tasks: list[Task]) -> Iterator[tqdm.tqdm]:
+  bar = tqdm.tqdm(
+      total=len(tasks), unit='picture', disable=len(tasks) < 2,
+      dynamic_ncols=True)
+  with bar:
+    yield bar

@@ -1,0 +1,144 @@
+"""A trained network that restores NumPy pictures."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from jaxdeblur.checkpoints import Weights, load_weights
+from jaxdeblur.restoration.tiling import restore_in_tiles
+
+_SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
+
+
+def load(path: str | pathlib.Path) -> 'Restorer':
+  """Loads 'starter', or a checkpoint's folder, ready to restore.
+
+  Args:
+    path: 'starter', the weights that come with the package; a folder of
+      weights (trained or converted); or a training's workdir.
+
+  Raises:
+    CheckpointError: there is no checkpoint, or it cannot be read.
+  """
+  return Restorer(load_weights(path))
+
+
+class Restorer:
+  """Restores pictures of any size with one network.
+
+  Attributes:
+    weights: the network and its parameters.
+  """
+
+  def __init__(self, weights: Weights):
+    self.weights = weights
+    model = weights.model
+    self._variables = jax.device_put(weights.variables)
+    # Only the picture is asked for, so XLA never keeps the kernels.
+    self._apply = jax.jit(
+        lambda variables, views: model.apply(variables, views).image)
+
+  def restore(
+      self,
+      picture: np.ndarray | None = None,
+      *,
+      left: np.ndarray | None = None,
+      right: np.ndarray | None = None,
+      tile: int | None = None,
+  ) -> np.ndarray:
+    """Restores a picture.
+
+    The picture is extended by reflection to sizes that the network takes, and
+    cut back; it is never resized.
+
+    Args:
+      picture: the photograph, [h, w, 3] sRGB; uint8, uint16, or float in
+        [0, 1].
+      left: the left dual-pixel view, for a network that reads it.
+      right: the right dual-pixel view.
+      tile: restores in tiles of tile x tile px, each with the network's
+        receptive field around it, which bounds the memory and gives the same
+        result; None restores the picture whole. One compilation serves all
+        pictures larger than a tile with its surroundings.
+
+    Returns:
+      The restored picture, of the picture's size and type.
+
+    Raises:
+      ValueError: the views are not those that the network reads, differ in
+        size or type, or hold no picture.
+    """
+    views = self._check_views(
+        {'center': picture, 'left': left, 'right': right})
+    first = next(iter(views.values()))
+    height, width = first.shape[:2]
+    top = _top_value(first.dtype)
+    views = {name: self._pad(view.astype(np.float32) / top)
+             for name, view in views.items()}
+    if tile is None:
+      restored = self._restore_window(views)
+    else:
+      restored = restore_in_tiles(
+          self._restore_window, views, tile=tile,
+          halo=self.weights.model.receptive_field,
+          multiple=self.weights.model.size_multiple)
+    restored = restored[:height, :width]
+    if top == 1:
+      return restored.astype(first.dtype)
+    return np.round(restored * top).astype(first.dtype)
+
+  def _restore_window(self, views: dict[str, np.ndarray]) -> np.ndarray:
+    batch = {name: view[None] for name, view in views.items()}
+    return np.asarray(self._apply(self._variables, batch))[0]
+
+  def _pad(self, view: np.ndarray) -> np.ndarray:
+    rows, columns = (
+        -length % multiple for length, multiple in
+        zip(view.shape[:2], self.weights.model.size_multiple))
+    return np.pad(view, ((0, rows), (0, columns), (0, 0)), mode='reflect')
+
+  def _check_views(self, given) -> dict[str, np.ndarray]:
+    given = {name: np.asarray(view) for name, view in given.items()
+             if view is not None}
+    required = self.weights.model.required_views
+    if set(given) != set(required):
+      raise ValueError(
+          f'This network reads the views {", ".join(required)}; got '
+          f'{", ".join(given) or "none"}.')
+    for name, view in given.items():
+      _check_picture(name, view)
+    (first, picture), *others = given.items()
+    for name, view in others:
+      if view.shape != picture.shape or view.dtype != picture.dtype:
+        raise ValueError(
+            f'The views differ: {first} is {picture.shape} {picture.dtype}, '
+            f'{name} is {view.shape} {view.dtype}. Re-export them alike.')
+    return given
+
+
+def _check_picture(name: str, view: np.ndarray) -> None:
+  if view.ndim != 3 or view.shape[2] != 3:
+    raise ValueError(
+        f'The {name} view has shape {view.shape}; expected [height, width, 3] '
+        'in RGB. Repeat a grey picture three times, take alpha off first.')
+  if min(view.shape[:2]) < _SMALLEST_SIDE:
+    raise ValueError(
+        f'The {name} view is {view.shape[0]} x {view.shape[1]} px; there is '
+        f'nothing to restore below {_SMALLEST_SIDE} x {_SMALLEST_SIDE} px.')
+  if view.dtype.kind == 'f' and not (view.min() >= 0 and view.max() <= 1):
+    raise ValueError(
+        f'The {name} view holds values from {view.min()} to {view.max()}; '
+        'floats must lie in [0, 1].')
+  _top_value(view.dtype)
+
+
+def _top_value(dtype: np.dtype) -> int:
+  """What stands for 1 in a picture of this type."""
+  if dtype in (np.uint8, np.uint16):
+    return np.iinfo(dtype).max
+  if dtype.kind == 'f':
+    return 1
+  raise ValueError(
+      f'A picture of type {dtype} cannot be restored: convert it to uint8, '
+      'uint16 or float in [0, 1].')

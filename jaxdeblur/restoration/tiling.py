@@ -1,0 +1,102 @@
+"""Restoration in tiles that leave no seam.
+
+A window is a tile and a halo around it as wide as the network's receptive
+field. What lies outside the window cannot reach the tile, so the tile comes out
+as it would from the whole picture, and there is nothing to blend.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import itertools
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+  """One window along one axis, in pixels of the picture.
+
+  Attributes:
+    window: what the network sees.
+    tile: what is kept of it.
+  """
+  window: slice
+  tile: slice
+
+  @property
+  def tile_in_window(self) -> slice:
+    start = self.window.start
+    return slice(self.tile.start - start, self.tile.stop - start)
+
+
+def plan_spans(
+    length: int, tile: int, halo: int, multiple: int
+) -> list[Span]:
+  """Covers an axis with tiles whose windows all have the same length.
+
+  Windows are moved inwards at the picture's ends rather than filled up: the
+  network then sees the picture's real end, as it does in the whole picture.
+
+  Args:
+    length: of the axis in pixels, a multiple of `multiple`.
+    tile: the most pixels kept of a window.
+    halo: pixels beyond the tile that can change it.
+    multiple: windows start and end at multiples of this.
+
+  Returns:
+    Spans whose tiles cover the axis once. An axis no longer than a window is a
+    single span.
+  """
+  tile = max(_round_up(tile, multiple), multiple)
+  halo = _round_up(halo, multiple)
+  window = tile + 2 * halo
+  if length <= window:
+    return [Span(slice(0, length), slice(0, length))]
+  spans = []
+  for start in range(0, length, tile):
+    first = min(max(start - halo, 0), length - window)
+    spans.append(Span(slice(first, first + window),
+                      slice(start, min(start + tile, length))))
+  return spans
+
+
+def restore_in_tiles(
+    restore: Callable[[dict[str, np.ndarray]], np.ndarray],
+    views: Mapping[str, np.ndarray],
+    *,
+    tile: int,
+    halo: int,
+    multiple: tuple[int, int],
+) -> np.ndarray:
+  """Restores views [h, w, 3] window by window.
+
+  Args:
+    restore: restores a window of the views, [i, j, 3] each.
+    views: the whole views; height and width are multiples of `multiple`.
+    tile: the most pixels of a window's height and width that are kept.
+    halo: the network's receptive field.
+    multiple: of the heights and widths that the network takes.
+
+  Returns:
+    The whole picture, equal to restore(views).
+  """
+  height, width = next(iter(views.values())).shape[:2]
+  whole = np.empty((height, width, 3), np.float32)
+  for rows, columns in _plan_windows(height, width, tile, halo, multiple):
+    window = restore({name: view[rows.window, columns.window]
+                      for name, view in views.items()})
+    whole[rows.tile, columns.tile] = window[
+        rows.tile_in_window, columns.tile_in_window]
+  return whole
+
+
+def _plan_windows(
+    height, width, tile, halo, multiple
+) -> Iterator[tuple[Span, Span]]:
+  return itertools.product(
+      plan_spans(height, tile, halo, multiple[0]),
+      plan_spans(width, tile, halo, multiple[1]))
+
+
+def _round_up(value: int, multiple: int) -> int:
+  return -(-value // multiple) * multiple

@@ -1,0 +1,40 @@
+"""AdamW, warmed up, then cosine decay."""
+
+import ml_collections
+import optax
+
+
+def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
+  """Learning rate by step: linear from 0, then half a cosine to its end.
+
+  Args:
+    train: config.train: `learning_rate` (the peak), `warmup_steps`, `steps`,
+      `final_learning_rate`.
+  """
+  if not 0 <= train.warmup_steps < train.steps:
+    raise ValueError(
+        f'config.train.warmup_steps is {train.warmup_steps} and '
+        f'config.train.steps {train.steps}: warm up in fewer steps than all.')
+  return optax.warmup_cosine_decay_schedule(
+      init_value=0.0, peak_value=train.learning_rate,
+      warmup_steps=train.warmup_steps, decay_steps=train.steps,
+      end_value=train.final_learning_rate)
+
+
+def make_optimizer(
+    train: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """AdamW after clipping the gradient's norm to `clip_norm`.
+
+  Biases are not decayed: a decayed bias darkens the picture.
+  """
+  def decays(params):
+    return {
+        name: decays(value) if isinstance(value, dict) else name != 'bias'
+        for name, value in params.items()}
+
+  return optax.chain(
+      optax.clip_by_global_norm(train.clip_norm),
+      optax.adamw(
+          make_schedule(train), b1=0.9, b2=train.b2,
+          weight_decay=train.weight_decay, mask=decays))

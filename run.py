@@ -1,0 +1,60 @@
+"""Runs one jaxdeblur job: trains, evaluates, restores or converts.
+
+  python run.py --config configs/starter.py --mode restore \
+      --input PHOTO_OR_FOLDER --output FOLDER
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from jaxdeblur import jobs
+
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'The experiment, a file of configs/.', lock_config=True)
+_WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'The training: its checkpoints and logs.')
+_MODE = flags.DEFINE_enum('mode', 'train', sorted(jobs.JOBS), 'The job.')
+_INPUT = flags.DEFINE_string(
+    'input', None, 'restore: a photograph or a folder of them; eval: a folder '
+    'of sharp photographs; convert: weights or a checkpoint.')
+_OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
+_LEFT = flags.DEFINE_string('left', None, 'The left dual-pixel view.')
+_RIGHT = flags.DEFINE_string('right', None, 'The right dual-pixel view.')
+_OVERWRITE = flags.DEFINE_bool(
+    'overwrite', False, 'restore: replace results that exist already.')
+
+
+def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'Unexpected argument {argv[1]!r}.', exitcode=2)
+  paths = {flag.name: pathlib.Path(flag.value)
+           for flag in (_WORKDIR, _INPUT, _OUTPUT, _LEFT, _RIGHT)
+           if flag.value is not None}
+  arguments = jobs.Arguments(overwrite=_OVERWRITE.value, **paths)
+  sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Parses the command line; what is wrong with it is one sentence."""
+  try:
+    rest = flags.FLAGS(argv)
+    if not flags.FLAGS['config'].present:
+      raise flags.Error('--config is needed: name a file of configs/.')
+    file = config_flags.get_config_filename(flags.FLAGS['config'])
+    if not pathlib.Path(file).is_file():
+      raise flags.Error(f'{file} does not exist: --config names a config file.')
+    return rest
+  except (AttributeError, KeyError) as error:  # ml_collections gives its name.
+    problem = f'The config has no field {error.args[0]} to set.'
+  except (flags.Error, TypeError) as error:
+    # The last line is the sentence; a config's traceback comes before it.
+    problem = str(error).strip().splitlines()[-1]
+  print(f'{problem} See --help.', file=sys.stderr)
+  sys.exit(2)
+
+
+if __name__ == '__main__':
+  app.run(main, flags_parser=_parse_flags)

@@ -1,0 +1,63 @@
+"""Tiles that leave no seam."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdeblur.checkpoints import Weights
+from jaxdeblur.models import registry
+from jaxdeblur.restoration.restorer import Restorer
+from jaxdeblur.restoration.tiling import plan_spans
+
+
+@pytest.mark.parametrize('length', [8, 40, 96, 104, 1000, 1304])
+@pytest.mark.parametrize('tile', [1, 8, 30, 64])
+def test_tiles_cover_an_axis_once(length, tile):
+  """Every pixel is kept from one window, far from that window's cut ends."""
+  halo, multiple = 13, 8
+  spans = plan_spans(length, tile, halo, multiple)
+  kept = np.concatenate([np.arange(length)[span.tile] for span in spans])
+  np.testing.assert_array_equal(kept, np.arange(length))
+  lengths = {span.window.stop - span.window.start for span in spans}
+  assert len(lengths) == 1, 'one compilation serves every window'
+  for span in spans:
+    assert span.window.start % multiple == span.window.stop % multiple == 0
+    assert span.window.start in (0,) or (
+        span.tile.start - span.window.start >= halo)
+    assert span.window.stop == length or (
+        span.window.stop - span.tile.stop >= halo)
+
+
+@pytest.fixture(scope='module', params=['drbnet', 'drbnet_baseline'])
+def untrained(request):
+  """A narrow network with weights far from zero, so that all of it shows."""
+  settings = {'name': request.param, 'views': ['center'], 'width': 2}
+  model = registry.create(**settings)
+  views = {'center': jnp.zeros((1, 8, 8, 3))}
+  params = model.init(jax.random.key(0), views)['params']
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(jax.random.key(1), len(leaves))
+  params = jax.tree.unflatten(tree, [
+      leaf + 0.1 * jax.random.normal(key, leaf.shape)
+      for leaf, key in zip(leaves, keys)])
+  return Restorer(Weights(settings, model, params, None))
+
+
+def test_tiles_equal_the_whole_picture(untrained):
+  """A halo as wide as the receptive field hides every seam: nothing further
+  away can reach a pixel. Not almost: the difference is 0."""
+  picture = np.random.default_rng(0).random((301, 433, 3), np.float32)
+  whole = untrained.restore(picture)
+  assert whole.std() > 0.1 and not np.allclose(whole, picture, atol=0.1)
+  tiled = untrained.restore(picture, tile=40)
+  np.testing.assert_array_equal(tiled, whole)
+
+
+def test_one_compilation_serves_pictures_of_many_sizes(untrained):
+  random = np.random.default_rng(0)
+  for height, width in ((330, 340), (353, 341), (400, 337)):
+    untrained.restore(random.random((height, width, 3), np.float32), tile=24)
+  before = untrained._apply._cache_size()
+  untrained.restore(random.random((345, 390, 3), np.float32), tile=24)
+  assert untrained._apply._cache_size() == before
