@@ -9,16 +9,18 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0
-  config.model = dict(name='drbnet', views=('center',), width=8)
+  config.model = dict(name='drbnet', views=('center',), width=12)
   config.data = dict(
       photos='photos',       # A folder of sharp photographs.
       most_per_series=150,   # Series of one subject must not prevail.
-      crop=96,
-      max_radius=6.0)
+      crop=64,
+      max_radius=6.0,
+      sharp_share=0.15)
   config.train = dict(
       batch_size=8,          # Global: divides by the number of devices.
-      steps=12_000,
-      learning_rate=1e-3,
+      steps=20_000,
+      start='identity',      # Returns the photograph before it learns.
+      learning_rate=7e-4,
       warmup_steps=200,
       final_learning_rate=1e-6,
       b2=0.99,

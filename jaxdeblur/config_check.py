@@ -24,6 +24,7 @@ FIELDS: dict[str, dict[str, str]] = {
     'train': {
         'batch_size': 'pairs a step, over all devices',
         'steps': 'number of steps',
+        'start': 'parameters at first: random, or identity',
         'learning_rate': 'its peak',
         'warmup_steps': 'steps up to the peak',
         'final_learning_rate': 'its end',

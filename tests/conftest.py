@@ -3,11 +3,13 @@
 import pathlib
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import install_import_hook
+import numpy as np
 import pytest
 
 # Every annotated shape of the package is checked in every call of the tests.
-install_import_hook('jaxdeblur', 'beartype.beartype')
+install_import_hook('jaxdeblur', 'shape_checks.check')
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -31,3 +33,31 @@ def drbnet_oracle() -> pathlib.Path:
 def shared_data() -> pathlib.Path:
   """The folder of photographs for development."""
   return _shared_folder('data')
+
+
+@pytest.fixture(scope='session')
+def make_weights():
+  """Makes a narrow network with random parameters, without compiling init.
+
+  The heads' last layers are as large as the rest, so that all of the network
+  shows in its result.
+  """
+  # Imported here: the hook above must come first.
+  from jaxdeblur.checkpoints import Weights, abstract_params
+  from jaxdeblur.models import registry
+
+  def make(name='drbnet', views=('center',), width=2, seed=0):
+    settings = {'name': name, 'views': list(views), 'width': width}
+    model = registry.create(**settings)
+    random = np.random.default_rng(seed)
+
+    def draw(array):
+      fan = np.prod(array.shape[:-1]) or 1
+      scale = 0.05 if len(array.shape) == 1 else (2 / fan) ** 0.5
+      return jnp.asarray(
+          scale * random.standard_normal(array.shape), jnp.float32)
+
+    params = jax.tree.map(draw, abstract_params(model))
+    return Weights(settings, model, params, pathlib.Path('nowhere'))
+
+  return make

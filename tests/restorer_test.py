@@ -1,22 +1,14 @@
 """Pictures as NumPy arrays, in and out."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdeblur.checkpoints import Weights
-from jaxdeblur.models import registry
 from jaxdeblur.restoration.restorer import Restorer
 
 
 @pytest.fixture(scope='module')
-def restorer():
-  settings = {'name': 'drbnet', 'views': ['center'], 'width': 2}
-  model = registry.create(**settings)
-  views = {'center': jnp.zeros((1, 8, 8, 3))}
-  params = model.init(jax.random.key(0), views)['params']
-  return Restorer(Weights(settings, model, params, None))
+def restorer(make_weights):
+  return Restorer(make_weights())
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32, np.float64])
@@ -52,10 +44,8 @@ def test_what_cannot_be_restored_is_said(restorer, views, sentence):
     restorer.restore(**views)
 
 
-def test_views_must_be_alike():
-  settings = {'name': 'drbnet', 'views': ['center', 'left', 'right'],
-              'width': 2}
-  restorer = Restorer(Weights(settings, registry.create(**settings), {}, None))
+def test_views_must_be_alike(make_weights):
+  restorer = Restorer(make_weights(views=('center', 'left', 'right')))
   small, large = np.zeros((8, 8, 3)), np.zeros((8, 16, 3))
   with pytest.raises(ValueError, match=r'views differ: center is \(8, 8, 3\)'):
     restorer.restore(small, left=small, right=large)

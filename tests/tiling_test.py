@@ -1,12 +1,8 @@
 """Tiles that leave no seam."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdeblur.checkpoints import Weights
-from jaxdeblur.models import registry
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
 
@@ -30,18 +26,8 @@ def test_tiles_cover_an_axis_once(length, tile):
 
 
 @pytest.fixture(scope='module', params=['drbnet', 'drbnet_baseline'])
-def untrained(request):
-  """A narrow network with weights far from zero, so that all of it shows."""
-  settings = {'name': request.param, 'views': ['center'], 'width': 2}
-  model = registry.create(**settings)
-  views = {'center': jnp.zeros((1, 8, 8, 3))}
-  params = model.init(jax.random.key(0), views)['params']
-  leaves, tree = jax.tree.flatten(params)
-  keys = jax.random.split(jax.random.key(1), len(leaves))
-  params = jax.tree.unflatten(tree, [
-      leaf + 0.1 * jax.random.normal(key, leaf.shape)
-      for leaf, key in zip(leaves, keys)])
-  return Restorer(Weights(settings, model, params, None))
+def untrained(request, make_weights):
+  return Restorer(make_weights(request.param))
 
 
 def test_tiles_equal_the_whole_picture(untrained):

@@ -1,6 +1,7 @@
 """The training loop."""
 
 from collections.abc import Mapping
+import functools
 import itertools
 import math
 import pathlib
@@ -52,7 +53,7 @@ def train(
       shard=jax.process_index(), shards=jax.process_count())
   model = registry.create(**config.model.to_dict())
   optimizer = make_optimizer(config.train)
-  state = _create_sharded_state(model, optimizer, config.seed, mesh)
+  state = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
       workdir, config.model.to_dict(), keep=config.train.keep_checkpoints)
   if checkpoints.latest_step() is not None:
@@ -89,11 +90,13 @@ def train(
   return state
 
 
-def _create_sharded_state(model, optimizer, seed, mesh) -> TrainState:
+def _create_sharded_state(model, optimizer, config, mesh) -> TrainState:
   create = jax.jit(
-      create_state, static_argnums=(0, 1),
+      functools.partial(
+          create_state, model, optimizer, start=config.train.start),
       out_shardings=partitioning.replicated(mesh))
-  return create(model, optimizer, jax.random.key(seed, impl="rbg"))
+  # The default generator's code compiles four times as long.
+  return create(jax.random.key(config.seed, impl='rbg'))
 
 
 def _check_batch_size(batch_size: int, devices: int) -> None:

@@ -1,0 +1,41 @@
+r"""DRBNet at the paper's width (Ruan et al. 2022), trained on rendered defocus.
+
+Published: none for this data; the paper trains on LFDOF, then on DPDD. Measured
+by us: not yet. Variants: `single` reads one photograph, `baseline` is the same
+network without dynamic residual blocks (Tab. S1, 'Our_b').
+
+  python run.py --config configs/drbnet.py --workdir WORKDIR \
+      --config.data.photos=FOLDER
+
+It also runs the published network's weights:
+
+  python run.py --config configs/drbnet.py --mode convert \
+      --input drbnet.pth --output WEIGHTS
+  python run.py --config configs/drbnet.py --mode restore --workdir WEIGHTS \
+      --input PHOTO_OR_FOLDER --output FOLDER
+"""
+
+import ml_collections
+
+from configs import starter
+
+_NETWORKS = {'single': 'drbnet', 'baseline': 'drbnet_baseline'}
+
+
+def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
+  if variant not in _NETWORKS:
+    raise ValueError(
+        f'Unknown variant {variant!r} of configs/drbnet.py: choose one of '
+        f'{", ".join(_NETWORKS)}.')
+  config = starter.get_config()
+  config.model = dict(name=_NETWORKS[variant], views=('center',), width=32)
+  config.data.crop = 160
+  config.data.max_radius = 12.0
+  config.train.steps = 200_000
+  config.train.learning_rate = 1e-4   # As IFAN, the same lineage.
+  config.train.checkpoint_every = 1_000
+  config.train.picture_every = 1_000
+  if variant == 'baseline':
+    config.train.start = 'random'     # It adds to the photograph as it is.
+    config.train.pyramid_weights = (1.0,)
+  return config

@@ -1,0 +1,152 @@
+"""Parameters with which an untrained DRBNet returns the photograph unchanged.
+
+DRBNet builds its result up from the mean over 8 x 8 pixels: with random
+parameters it must first learn, for long, to draw what the input shows already.
+Here three channels carry the photograph through the encoder and the decoder to
+every scale, where the residual makes up what the estimate lacks. The other
+channels keep their random start. Ours; the paper states no initialisation.
+"""
+
+from flax import linen as nn, traverse_util
+import jax
+import numpy as np
+
+from jaxdeblur.models.drbnet import SCALES, DRBNet
+from jaxdeblur.models.layers import LEAKY_SLOPE
+
+_COLOURS = 3
+_SMALL = 0.1  # What is random in the sums of residual blocks is scaled by this.
+_TINY = 0.01  # So that channels that do the same do not stay the same.
+
+_Flat = dict[str, jax.Array]  # Parameters by 'module/module/name'.
+
+
+def start_as_identity(model: nn.Module, params: dict) -> dict:
+  """Changes a fresh DRBNet's parameters so that all estimates are means.
+
+  Each estimate of the pyramid becomes the photograph's mean over the pixels
+  that it stands for, up to the small random start of the heads' last layers.
+
+  Args:
+    model: the network.
+    params: its freshly initialised parameters.
+
+  Returns:
+    Parameters of the same structure.
+
+  Raises:
+    ValueError: the network is no DRBNet, or too narrow for three colours.
+  """
+  if not isinstance(model, DRBNet) or model.width < _COLOURS:
+    raise ValueError(
+        f'A start as the identity needs a DRBNet of width {_COLOURS} or more; '
+        f'got {type(model).__name__} of width {model.width}.')
+  flat = traverse_util.flatten_dict(params, sep='/')
+  _carry_through_encoder(flat, views=len(model.views))
+  for scale in SCALES[1:]:
+    _carry_through_decoder(flat, f'encoder_decoder/decoder{scale}')
+    _carry_estimate(flat, f'block{scale}')
+    _make_up_the_difference(flat, f'block{scale}')
+  return traverse_util.unflatten_dict(flat, sep='/')
+
+
+def _carry_through_encoder(flat: _Flat, views: int) -> None:
+  """Every level's first three channels: the photograph's mean, plus 1."""
+  encoder = 'encoder_decoder/encoder'
+  for level in range(1, 5):
+    for i in range(1, 4):
+      layer = f'{encoder}/level{level}_conv{i}'
+      if level == i == 1:
+        # x + 1 is never negative, so that leaky ReLUs let it pass. With three
+        # views the encoder sees two, whose mean is the photograph.
+        _carry(flat, layer, sources=1 if views == 1 else 2, offset=1)
+      elif i == 1:
+        _carry_mean(flat, layer)
+      else:
+        _carry(flat, layer)
+  _carry(flat, f'{encoder}/neck_in')
+  for i in (1, 2):
+    _let_pass(flat, f'{encoder}/neck_res{i}')
+  _carry(flat, f'{encoder}/neck_out')
+
+
+def _carry_through_decoder(flat: _Flat, decoder: str) -> None:
+  """Only what the encoder carries comes through, not the coarser scale's."""
+  _set_kernel(flat, f'{decoder}/up', 0)
+  for i in (1, 2):
+    _let_pass(flat, f'{decoder}/res{i}')
+
+
+def _let_pass(flat: _Flat, block: str) -> None:
+  """Makes a residual block add little, and nothing to the carried channels."""
+  flat[f'{block}/conv2/kernel'] *= _SMALL
+  _set_kernel(flat, f'{block}/conv2', 0)
+
+
+def _carry_estimate(flat: _Flat, block: str) -> None:
+  _carry(flat, f'{block}/image_conv1', offset=1)
+  for i in (2, 3):
+    _carry(flat, f'{block}/image_conv{i}')
+
+
+def _make_up_the_difference(flat: _Flat, block: str) -> None:
+  """Makes the residual what the carried photograph has over the estimate."""
+  layer = f'{block}/residual_conv1'
+  estimate = (flat[f'{layer}/kernel'].shape[2]
+              - flat[f'{block}/image_conv3/bias'].size)
+  both = _zeros(flat, layer, 2 * _COLOURS)
+  for colour in range(_COLOURS):
+    both[1, 1, colour, colour] = 1
+    both[1, 1, estimate + colour, _COLOURS + colour] = 1
+  _set_kernel(flat, layer, both)
+
+  # The last leaky ReLU shrinks what is negative: lrelu(-lrelu(-d) / slope) = d.
+  # The large factor is shared by many channels, which trains more evenly.
+  layer = f'{block}/residual_conv2'
+  copies = flat[f'{layer}/kernel'].shape[3] // _COLOURS
+  channels = copies * _COLOURS
+  minus = _TINY * flat[f'{layer}/kernel'][..., :channels]
+  out = np.zeros((channels, _COLOURS), np.float32)
+  for channel in range(channels):
+    colour = channel % _COLOURS
+    minus = minus.at[1, 1, colour, channel].set(-1)
+    minus = minus.at[1, 1, _COLOURS + colour, channel].set(1)
+    out[channel, colour] = -1 / (LEAKY_SLOPE * copies)
+  _set_kernel(flat, layer, minus)
+  layer = f'{block}/residual_out/kernel'
+  flat[layer] = flat[layer].at[0, 0, :channels].set(out)
+
+
+def _carry(
+    flat: _Flat, layer: str, sources: int = 1, offset: float = 0
+) -> None:
+  """Lets three colours pass, the mean of those of `sources` pictures."""
+  passing = _zeros(flat, layer)
+  for source in range(sources):
+    for colour in range(_COLOURS):
+      passing[1, 1, source * _COLOURS + colour, colour] = 1 / sources
+  _set_kernel(flat, layer, passing)
+  bias = flat[f'{layer}/bias']
+  flat[f'{layer}/bias'] = bias.at[:_COLOURS].set(offset)
+
+
+def _carry_mean(flat: _Flat, layer: str) -> None:
+  """Lets the mean over 2 x 2 pixels pass a convolution with stride 2."""
+  passing = _zeros(flat, layer)
+  for colour in range(_COLOURS):
+    passing[1:, 1:, colour, colour] = 1 / 4
+  _set_kernel(flat, layer, passing)
+
+
+def _zeros(flat: _Flat, layer: str, channels: int = _COLOURS) -> np.ndarray:
+  shape = flat[f'{layer}/kernel'].shape
+  return np.zeros((*shape[:3], channels), np.float32)
+
+
+def _set_kernel(
+    flat: _Flat, layer: str, values: jax.Array | np.ndarray | int
+) -> None:
+  """Sets the first output channels of a convolution, by default three."""
+  kernel = flat[f'{layer}/kernel']
+  channels = np.shape(values)[-1] if np.ndim(values) else _COLOURS
+  flat[f'{layer}/kernel'] = kernel.at[..., :channels].set(values)

@@ -1,0 +1,35 @@
+"""The training losses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdeblur.losses import charbonnier, pyramid_charbonnier
+
+
+def test_charbonnier_is_the_absolute_error_far_from_zero():
+  restored, sharp = jnp.zeros((1, 2, 2, 3)), jnp.full((1, 2, 2, 3), 0.5)
+  assert float(charbonnier(restored, sharp)) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_charbonnier_has_a_gradient_where_the_pictures_are_equal():
+  picture = jnp.full((1, 2, 2, 3), 0.5)
+  gradient = jax.grad(lambda x: charbonnier(x, picture))(picture)
+  np.testing.assert_array_equal(gradient, 0)
+  assert float(charbonnier(picture, picture)) == pytest.approx(1e-3)
+
+
+def test_estimates_are_compared_with_means_of_the_sharp_picture():
+  random = np.random.default_rng(0)
+  sharp = jnp.asarray(random.random((2, 8, 8, 3), np.float32))
+  mean = sharp.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4))
+  # Each exact estimate leaves its weight times epsilon.
+  loss = pyramid_charbonnier((mean, sharp), sharp, (0.5, 1.0))
+  assert float(loss) == pytest.approx(1.5e-3, rel=1e-3)
+
+
+def test_every_estimate_needs_a_weight():
+  sharp = jnp.zeros((1, 8, 8, 3))
+  with pytest.raises(ValueError, match='1 pyramid weights for 2 estimates'):
+    pyramid_charbonnier((sharp, sharp), sharp, (1.0,))
