@@ -43,12 +43,14 @@ def _parse_flags(argv: list[str]) -> list[str]:
     rest = flags.FLAGS(argv)
     if not flags.FLAGS['config'].present:
       raise flags.Error('--config is needed: name a file of configs/.')
-    file = config_flags.get_config_filename(flags.FLAGS['config'])
+    # A variant may follow: configs/NAME.py:VARIANT.
+    file = config_flags.get_config_filename(flags.FLAGS['config']).split(':')[0]
     if not pathlib.Path(file).is_file():
       raise flags.Error(f'{file} does not exist: --config names a config file.')
     return rest
-  except (AttributeError, KeyError) as error:  # ml_collections gives its name.
-    problem = f'The config has no field {error.args[0]} to set.'
+  except (AttributeError, KeyError) as error:  # ml_collections' own sentence.
+    what = str(error.args[0]).strip('"').splitlines()[-1]
+    problem = f'The config has no such field: {what}.'
   except (flags.Error, TypeError) as error:
     # The last line is the sentence; a config's traceback comes before it.
     problem = str(error).strip().splitlines()[-1]

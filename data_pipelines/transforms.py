@@ -4,7 +4,7 @@ import numpy as np
 
 
 def to_linear(picture: np.ndarray) -> np.ndarray:
-  """sRGB's display values to linear light: float32 [..., 3], [0, 1] to [0, 1]."""
+  """sRGB's display values to linear light, both in [0, 1], float32."""
   picture = np.asarray(picture, np.float32)
   return np.where(
       picture <= 0.04045, picture / 12.92,

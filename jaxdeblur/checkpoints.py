@@ -78,7 +78,8 @@ def save_weights(
   if path.exists():
     raise CheckpointError(
         f'{path} exists already: name another folder or remove it first.')
-  params = jax.tree.map(lambda x: np.asarray(x).astype(jnp.dtype(dtype)), params)
+  params = jax.tree.map(
+      lambda x: np.asarray(x).astype(jnp.dtype(dtype)), params)
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
     checkpointer.save(path, args=ocp.args.Composite(
         model=ocp.args.JsonSave(dict(settings)),
@@ -96,7 +97,7 @@ def load_weights(path: str | pathlib.Path) -> Weights:
   Raises:
     CheckpointError: there is no checkpoint, or it cannot be read.
   """
-  folder = _STARTER if str(path) == 'starter' else _find_weights(path)
+  folder = _find_weights(_STARTER if str(path) == 'starter' else path)
   try:
     settings = json.loads((folder / 'model' / 'metadata').read_text())
   except (OSError, ValueError) as error:

@@ -86,7 +86,7 @@ def test_settings_are_read_off_the_first_layer(views, width):
 
 
 def test_heads_are_numbered_one_lower_than_their_scale():
-  """The trap: upconv3_u is the decoder's at 1/4, upconv3_kernel the head at 1/8."""
+  """upconv3_u is the decoder's at 1/4, upconv3_kernel the head at 1/8."""
   state_dict = _narrow()
   params = torch_drbnet.convert(state_dict)['params']
   for head, scale in ((3, 8), (2, 4), (1, 2), (0, 1)):
@@ -126,7 +126,8 @@ def test_other_types_become_float32():
 
 def test_row_for_every_array():
   """A table that knows a variable not, or two by one name, says so."""
-  shapes = {'params': {'a1': {'bias': np.zeros(3)}, 'a2': {'bias': np.zeros(3)}}}
+  shapes = {
+      'params': {'a1': {'bias': np.zeros(3)}, 'a2': {'bias': np.zeros(3)}}}
   one_name = table.Table([('layer', 'a{i}', table.CONV)], {})
   assert 'both params/a1/bias and' in _message(
       table.places, one_name, shapes).replace('a2', 'a1')

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ TABLE = table.Table(
 )
 
 
-def convert(state_dict: Mapping[str, np.ndarray]) -> dict:
+def convert(state_dict: Mapping[str, Any]) -> dict:
   """Turns the published PyTorch weights into variables of `DRBNet`.
 
   Views and width are read off the first layer, see `settings`: narrower
@@ -89,7 +90,7 @@ def revert(variables: Mapping) -> dict[str, np.ndarray]:
   return table.revert(variables, TABLE)
 
 
-def settings(state_dict: Mapping[str, np.ndarray]) -> dict:
+def settings(state_dict: Mapping[str, Any]) -> dict:
   """Tells which network the weights are for.
 
   Returns:

@@ -62,7 +62,7 @@ def _read_npz(path):
     with np.load(path, allow_pickle=False) as archive:
       return {name: archive[name] for name in archive.files}
   except ValueError as error:
-    if 'pickle' in str(error):
+    if 'Object arrays' in str(error):
       raise _pickled(path) from error
     raise _damaged(path) from error
   except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as error:

@@ -6,11 +6,15 @@ import dataclasses
 import pathlib
 import time
 
+import jax
 import tqdm
 
 from jaxdeblur.restoration import image_file
 from jaxdeblur.restoration.image_file import ImageFileError
 from jaxdeblur.restoration.restorer import Restorer
+
+# What a single picture may fail with; others go on.
+_FAILURES = (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,7 @@ def restore_files(
     for task in tasks:
       try:
         progress.write(_restore_task(restorer, task, tile, overwrite))
-      except (ValueError, OSError, MemoryError) as error:
+      except _FAILURES as error:
         failures.append(_describe(task, error))
       progress.update()
   return failures
@@ -125,7 +129,7 @@ def _check_output(task: Task, overwrite: bool) -> None:
 def _describe(task: Task, error: Exception) -> str:
   if isinstance(error, ImageFileError):
     return str(error)  # It names its file.
-  if isinstance(error, MemoryError):
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
     return (f'{task.name} does not fit the memory: restore it in smaller '
             'tiles with --config.restore.tile.')
   return f'{task.name} cannot be restored: {error}'
