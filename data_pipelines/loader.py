@@ -9,6 +9,8 @@ import grain
 from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_tiles
 
+VIEWS = ('center', 'sharp')  # What a batch holds.
+
 
 def open_training_data(
     data: Mapping[str, Any],

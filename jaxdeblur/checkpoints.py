@@ -185,12 +185,10 @@ class TrainingCheckpoints:
 
   def save(self, state: Any, iterator_state: Mapping[str, Any]) -> None:
     """Saves a TrainState; writes in the background."""
-    training = {'step': state.step, 'params': state.params,
-                'opt_state': state.opt_state}
     self._manager.save(int(state.step), args=ocp.args.Composite(
         model=ocp.args.JsonSave(self.settings),
         params=ocp.args.StandardSave(state.ema_params),
-        training=ocp.args.StandardSave(training),
+        training=ocp.args.StandardSave(_without_average(state)),
         iterator=ocp.args.JsonSave(dict(iterator_state))))
 
   def restore(self, state: Any) -> tuple[Any, dict[str, Any]]:
@@ -214,12 +212,12 @@ class TrainingCheckpoints:
           f'The checkpoint of step {step} in {self._manager.directory} is of '
           f'the network {saved}, the config asks for {self.settings}: choose '
           'another --workdir or the same network.')
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    params, training = jax.tree.map(
+        ocp.utils.to_shape_dtype_struct,
+        (state.ema_params, _without_average(state)))
     items = self._manager.restore(step, args=ocp.args.Composite(
-        params=ocp.args.StandardRestore(abstract.ema_params),
-        training=ocp.args.StandardRestore({
-            'step': abstract.step, 'params': abstract.params,
-            'opt_state': abstract.opt_state}),
+        params=ocp.args.StandardRestore(params),
+        training=ocp.args.StandardRestore(training),
         iterator=ocp.args.JsonRestore()))
     return (state.replace(ema_params=items['params'], **items['training']),
             items['iterator'])
@@ -228,3 +226,8 @@ class TrainingCheckpoints:
     """Waits until everything is written."""
     self._manager.wait_until_finished()
     self._manager.close()
+
+
+def _without_average(state: Any) -> dict[str, Any]:
+  return {'step': state.step, 'params': state.params,
+          'opt_state': state.opt_state}

@@ -1,6 +1,6 @@
 """The training loop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import functools
 import itertools
 import math
@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from data_pipelines.loader import open_training_data
+from data_pipelines.loader import VIEWS, open_training_data
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import TrainingCheckpoints
 from jaxdeblur.models import registry
@@ -52,6 +52,7 @@ def train(
       batch_size=config.train.batch_size // jax.process_count(),
       shard=jax.process_index(), shards=jax.process_count())
   model = registry.create(**config.model.to_dict())
+  _check_views(model.required_views)
   optimizer = make_optimizer(config.train)
   state = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
@@ -104,6 +105,15 @@ def _check_batch_size(batch_size: int, devices: int) -> None:
     raise ValueError(
         f'config.train.batch_size is {batch_size}, which {devices} devices '
         'cannot share: choose a multiple.')
+
+
+def _check_views(required: Sequence[str]) -> None:
+  missing = sorted(set(required) - set(VIEWS))
+  if missing:
+    raise ValueError(
+        f'The network reads the views {", ".join(required)}; the training data '
+        f'has no {", ".join(missing)}, only {", ".join(VIEWS)}: choose other '
+        'config.model.views.')
 
 
 def _check_finite(

@@ -50,7 +50,7 @@ def make_train_step(
     ema_params = optax.incremental_update(params, state.ema_params, 1 - decay)
     scalars = {
         'loss': loss,
-        'gradient_norm': optax.global_norm(gradient),
+        'gradient_norm': optax.tree.norm(gradient),
         'learning_rate': schedule(state.step),
         'psnr': psnr(image, views['sharp']).mean(),
         'input_psnr': psnr(views['center'], views['sharp']).mean(),
