@@ -67,7 +67,7 @@ def test_16_bits_stay_16_bits(restore, tmp_path):
   assert restore('deep.tif')[0] == 0
   restored = tifffile.imread(tmp_path / 'out' / 'deep.tif')
   assert restored.dtype == np.uint16 and restored.shape == pixels.shape
-  assert len(np.unique(restored % 256)) > 200  # Not 8 bits made wide.
+  assert np.any(restored % 257)  # Not 8 bits made wide.
 
 
 def test_cmyk_becomes_rgb_and_is_told(restore, tmp_path):
