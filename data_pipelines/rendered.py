@@ -36,6 +36,8 @@ class DefocusSettings:
     photon_noise: range of its variance for a signal of 1, drawn by logarithm.
     read_noise: range of its deviation, drawn by logarithm.
     display_noise: largest deviation of the noise of one strength.
+    jpeg_share: share of the pairs whose input has been a JPEG file.
+    jpeg_qualities: range of its quality, 1 to 100, as libjpeg counts.
   """
   crop: int = 96
   max_radius: float = 6.0
@@ -48,6 +50,8 @@ class DefocusSettings:
   photon_noise: tuple[float, float] = (1e-5, 3e-4)
   read_noise: tuple[float, float] = (1e-4, 1e-3)
   display_noise: float = 2 / 255
+  jpeg_share: float = 0.3
+  jpeg_qualities: tuple[int, int] = (80, 98)
 
   @property
   def margin(self) -> int:
@@ -79,8 +83,8 @@ class RenderDefocus(grain.transforms.RandomMap):
     else:
       light = blur(to_linear(sharp), _draw_disc(rng, s))
     crop = slice(s.margin, s.margin + s.crop)
-    blurry = quantise(_add_noise(light[crop, crop], rng, s))
-    return {'center': blurry, 'sharp': np.ascontiguousarray(sharp[crop, crop])}
+    return {'center': _photograph(light, rng, s),
+            'sharp': np.ascontiguousarray(sharp[crop, crop])}
 
 
 def blur(light: np.ndarray, psf: np.ndarray) -> np.ndarray:
@@ -124,6 +128,15 @@ def add_display_noise(
   return np.clip(picture + noise.astype(np.float32), 0, 1)
 
 
+def compress(picture: np.ndarray, quality: int) -> np.ndarray:
+  """Returns what is left of a picture [h, w, 3] in [0, 1] in a JPEG file."""
+  _, file = cv2.imencode(
+      '.jpg', np.uint8(np.round(picture[..., ::-1] * 255)),
+      [cv2.IMWRITE_JPEG_QUALITY, quality])
+  decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)
+  return decoded[..., ::-1].astype(np.float32) / 255
+
+
 def _cut_window(tile, rng, s: DefocusSettings) -> np.ndarray:
   """Cuts crop and margin from a tile, shrunk and turned at random."""
   window = s.crop + 2 * s.margin
@@ -149,6 +162,19 @@ def _draw_disc(rng, s: DefocusSettings) -> np.ndarray:
   return disc(
       rng.uniform(0, s.max_radius), edge=rng.uniform(*s.edges),
       rim=rng.uniform(*s.rims))
+
+
+def _photograph(light, rng, s: DefocusSettings) -> np.ndarray:
+  """Makes what a camera's file holds of the light on its sensor, cropped."""
+  # JPEG's blocks of 8 px begin anywhere: photographs are cropped, too.
+  y, x = rng.integers(min(8, s.margin), size=2)
+  end = s.margin + s.crop
+  picture = quantise(_add_noise(
+      light[s.margin - y:end, s.margin - x:end], rng, s))
+  if rng.random() < s.jpeg_share:
+    low, high = s.jpeg_qualities
+    picture = compress(picture, int(rng.integers(low, high + 1)))
+  return np.ascontiguousarray(picture[y:, x:])
 
 
 def _add_noise(light, rng, s: DefocusSettings) -> np.ndarray:

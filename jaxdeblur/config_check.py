@@ -20,6 +20,8 @@ FIELDS: dict[str, dict[str, str]] = {
         'photon_noise': 'range of the photon noise\'s variance',
         'read_noise': 'range of the read noise\'s deviation',
         'display_noise': 'largest deviation of the even noise',
+        'jpeg_share': 'share of pairs whose input has been a JPEG file',
+        'jpeg_qualities': 'range of its quality, 1 to 100',
     },
     'train': {
         'batch_size': 'pairs a step, over all devices',

@@ -77,7 +77,7 @@ def test_pairs_are_registered_and_in_range():
   tile = _draw_picture(64, 64, 0)
   sharp = DefocusSettings(
       crop=24, max_radius=3.0, sharp_share=1.0, two_layer_share=0.0,
-      sensor_noise_share=0.0, display_noise=0.0)
+      sensor_noise_share=0.0, display_noise=0.0, jpeg_share=0.0)
   blurry = DefocusSettings(crop=24, max_radius=3.0, sharp_share=0.0)
   for seed in range(10):
     pair = RenderDefocus([tile], sharp).random_map(
@@ -90,6 +90,17 @@ def test_pairs_are_registered_and_in_range():
     for view in pair.values():
       assert view.shape == (24, 24, 3) and view.dtype == np.float32
       assert view.min() >= 0 and view.max() <= 1
+
+
+def test_jpeg_loses_little_and_no_pixel_moves():
+  # Grey, since JPEG halves the resolution of colours.
+  grey = _draw_picture(40, 48, 0)[..., :1].repeat(3, axis=2)
+  picture = grey.astype(np.float32) / 255
+  lossy = rendered.compress(picture, 95)
+  assert lossy.shape == picture.shape and lossy.dtype == np.float32
+  assert 0 < np.abs(lossy - picture).mean() < 2 / 255
+  assert (np.abs(rendered.compress(picture, 60) - picture).mean()
+          > np.abs(lossy - picture).mean())
 
 
 def test_a_tile_too_small_for_the_crop_is_refused():
