@@ -7,7 +7,7 @@
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jaxdeblur import jobs
@@ -34,7 +34,17 @@ def main(argv: list[str]) -> None:
            for flag in (_WORKDIR, _INPUT, _OUTPUT, _LEFT, _RIGHT)
            if flag.value is not None}
   arguments = jobs.Arguments(overwrite=_OVERWRITE.value, **paths)
+  _choose_log_lines()
   sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
+
+
+def _choose_log_lines() -> None:
+  """Shows how training goes, and warnings; not what Orbax does meanwhile."""
+  if not flags.FLAGS['verbosity'].present:
+    logging.set_verbosity(
+        logging.INFO if _MODE.value == 'train' else logging.WARNING)
+    logging.get_absl_handler().addFilter(
+        lambda record: 'orbax' not in record.pathname)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

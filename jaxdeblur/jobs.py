@@ -57,7 +57,8 @@ def run(
 def _train(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('workdir')
   from jaxdeblur.training.loop import train
-  train(config, arguments.workdir)
+  state = train(config, arguments.workdir)
+  print(f'Trained to step {int(state.step)}: see {arguments.workdir}')
   return 0
 
 

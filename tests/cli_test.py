@@ -64,7 +64,7 @@ def test_unknown_fields_of_a_config_are_named_together():
   config.evil = {}
   with pytest.raises(
       ValueError, match=r'Unknown in the config: config\.evil \(did you mean '
-      r'eval\?\); config\.train\.learnin_rate \(did you mean learning_rate\?\)'):
+      r'eval\?\); config\.train\.learnin_rate \(did you mean learning_rate'):
     check_config(config)
 
 

@@ -40,7 +40,11 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def losses(monkeypatch):
-  """Collects each reported step's loss, exactly."""
+  """Each reported step's loss, exactly."""
+  return collect_losses(monkeypatch)
+
+
+def collect_losses(monkeypatch):
   collected = {}
   report = Reporter.report
 
@@ -79,30 +83,79 @@ def train_until_killed(photos, workdir, compilations, step):
   loop.train(make_config(photos), workdir)
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    photos, compilations, tmp_path, losses):
-  """The losses of the resumed steps are those of an uninterrupted run, to the
-  bit: parameters, optimizer, average and place in the data all come back."""
-  whole = loop.train(make_config(photos), tmp_path / 'whole')
-  expected = dict(losses)
-  assert sorted(expected) == list(range(1, LAST_STEP + 1))
+def train_on_two_devices(photos, workdir):
+  """Trains in a process of its own that sees two devices."""
+  jax.config.update('jax_num_cpu_devices', 2)
+  config = make_config(photos)
+  config.train.batch_size = 3
+  with pytest.raises(ValueError, match='is 3, which 2 devices cannot share'):
+    loop.train(config, workdir)
 
-  # Killed after step 5, between the checkpoints of steps 4 and 6. The picture
-  # of step 3 is a batch too.
-  workdir = tmp_path / 'killed'
+  interrupt_before_batch(6)  # Step 5: the fourth is step 3's picture.
+  with pytest.raises(KeyboardInterrupt):
+    loop.train(make_config(photos), workdir)
+
+
+def interrupt_before_batch(number):
+  put_batch, made = partitioning.put_batch, []
+
+  def put_or_interrupt(batch, mesh):
+    made.append(put_batch(batch, mesh))
+    assert len(made[-1]['center'].sharding.device_set) == 2
+    if len(made) == number:
+      raise KeyboardInterrupt
+    return made[-1]
+
+  partitioning.put_batch = put_or_interrupt
+
+
+def run_process(target, *args):
   process = multiprocessing.get_context('spawn').Process(
-      target=train_until_killed, args=(photos, workdir, compilations, 7))
+      target=target, args=args)
   process.start()
   process.join()
-  assert process.exitcode == -signal.SIGKILL
+  return process.exitcode
 
-  losses.clear()
-  resumed = loop.train(make_config(photos), workdir)
+
+@pytest.fixture(scope='module')
+def uninterrupted(photos, tmp_path_factory):
+  """The last state and the losses of a training that ran through."""
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    losses = collect_losses(monkeypatch)
+    state = loop.train(
+        make_config(photos), tmp_path_factory.mktemp('uninterrupted'))
+  assert sorted(losses) == list(range(1, LAST_STEP + 1))
+  return state, losses
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(
+    photos, compilations, tmp_path, losses, uninterrupted):
+  """The losses of the resumed steps are those of an uninterrupted run, to the
+  bit: parameters, optimizer, average and place in the data all come back."""
+  whole, expected = uninterrupted
+  # Killed after step 5, between the checkpoints of steps 4 and 6. The picture
+  # of step 3 is a batch too.
+  exit_code = run_process(
+      train_until_killed, photos, tmp_path, compilations, 7)
+  assert exit_code == -signal.SIGKILL
+
+  resumed = loop.train(make_config(photos), tmp_path)
   assert losses and 3 <= min(losses) <= 5  # It did not start anew.
   assert losses == {step: expected[step] for step in losses}
   jax.tree.map(
       np.testing.assert_array_equal, resumed.ema_params, whole.ema_params)
   jax.tree.map(np.testing.assert_array_equal, resumed.params, whole.params)
+
+
+def test_a_training_on_two_devices_goes_on_on_one(
+    photos, tmp_path, losses, uninterrupted):
+  """Devices share the batch; sums in another order differ by rounding."""
+  assert run_process(train_on_two_devices, photos, tmp_path) == 0
+  assert load_weights(tmp_path).path.name == '4'
+  loop.train(make_config(photos), tmp_path)
+  assert sorted(losses) == [5, 6]
+  for step, loss in losses.items():
+    assert loss == pytest.approx(uninterrupted[1][step], rel=1e-3)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
@@ -117,20 +170,21 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 
   monkeypatch.setattr(partitioning, 'put_batch', put_or_spoil)
   with pytest.raises(
-      loop.NonFiniteLossError, match=r'became nan at step 5\. The checkpoint of '
-      r'step 4 is kept: train on with a lower config\.train\.learning_rate'):
+      loop.NonFiniteLossError, match=r'became nan at step 5\. The checkpoint '
+      r'of step 4 is kept: train on with a lower config\.train\.learning_rate'):
     loop.train(make_config(photos), tmp_path)
 
   weights = load_weights(tmp_path)
   assert weights.path.name == '4'
-  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params))
+  for leaf in jax.tree.leaves(weights.params):
+    assert np.isfinite(leaf).all()
 
 
 def test_another_networks_training_is_not_continued(photos, tmp_path):
   config = make_config(photos)
   loop.train(config, tmp_path)
   config.model.width = 4
-  with pytest.raises(CheckpointError, match="'width': 3.*asks for.*'width': 4"):
+  with pytest.raises(CheckpointError, match=r"'width': 3.*asks for.*'width': 4"):
     loop.train(config, tmp_path)
 
 
