@@ -184,7 +184,8 @@ def test_another_networks_training_is_not_continued(photos, tmp_path):
   config = make_config(photos)
   loop.train(config, tmp_path)
   config.model.width = 4
-  with pytest.raises(CheckpointError, match=r"'width': 3.*asks for.*'width': 4"):
+  with pytest.raises(
+      CheckpointError, match=r"'width': 3.*asks for.*'width': 4"):
     loop.train(config, tmp_path)
 
 
