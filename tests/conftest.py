@@ -30,6 +30,12 @@ def drbnet_oracle() -> pathlib.Path:
 
 
 @pytest.fixture
+def k3dn_oracle() -> pathlib.Path:
+  """The folder of the published K3DN's outputs."""
+  return _shared_folder('oracles/k3dn')
+
+
+@pytest.fixture
 def shared_data() -> pathlib.Path:
   """The folder of photographs for development."""
   return _shared_folder('data')

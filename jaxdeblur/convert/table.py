@@ -27,22 +27,26 @@ class Parameter(NamedTuple):
     axes: which of PyTorch's axes becomes each of Flax's.
     mirrored: whether its first two axes in Flax, rows and columns, run
       backwards.
+    single: those of PyTorch's axes that have length 1 and that Flax lacks.
   """
   collection: str
   name: str
   axes: tuple[int, ...]
   mirrored: bool = False
+  single: tuple[int, ...] = ()
 
   def to_flax(self, array: np.ndarray) -> np.ndarray:
-    array = array.transpose(self.axes)
+    array = array.transpose((*self.axes, *self.single))
+    array = array.reshape(array.shape[:len(self.axes)])
     return array[::-1, ::-1] if self.mirrored else array
 
   def to_torch(self, array: np.ndarray) -> np.ndarray:
     array = array[::-1, ::-1] if self.mirrored else array
-    return array.transpose(np.argsort(self.axes))
+    array = array.transpose(np.argsort(self.axes))
+    return np.expand_dims(array, self.single)
 
   def torch_shape(self, flax_shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(flax_shape[axis] for axis in np.argsort(self.axes))
+    return self.to_torch(np.broadcast_to(0, flax_shape)).shape
 
 
 # What PyTorch calls each array of a kind of layer -> what Flax does with it.
@@ -60,6 +64,16 @@ CONV_TRANSPOSE: Kind = {
     'bias': BIAS,
 }
 
+# [out, in, plane, row, column] -> [plane, row, column, in, out].
+CONV_3D: Kind = {'weight': Parameter('params', 'kernel', (2, 3, 4, 1, 0))}
+DENSE: Kind = {'weight': Parameter('params', 'kernel', (1, 0)), 'bias': BIAS}
+NORM: Kind = {
+    'weight': Parameter('params', 'scale', (0,)),
+    'bias': BIAS,
+    'running_mean': Parameter('batch_stats', 'mean', (0,)),
+    'running_var': Parameter('batch_stats', 'var', (0,)),
+}
+
 Row = tuple[str, str, Kind]
 
 
@@ -70,9 +84,11 @@ class Table(NamedTuple):
     rows: (PyTorch layer, Flax path, kind) each.
     numbers: for a word in braces that is counted differently on the two sides:
       {number in PyTorch: number in Flax}.
+    ignored: last parts of names in PyTorch that Flax has nothing for.
   """
   rows: Sequence[Row]
   numbers: Mapping[str, Mapping[int, int]]
+  ignored: frozenset[str] = frozenset()
 
 
 class Place(NamedTuple):
@@ -132,7 +148,9 @@ def convert(
   expected = places(table, variables)
   problems = {
       'missing': [name for name in expected if name not in state_dict],
-      'unknown': [name for name in state_dict if name not in expected],
+      'unknown': [
+          name for name in state_dict if name not in expected
+          and name.rpartition('.')[2] not in table.ignored],
       'misshapen': [
           f'{name} is {np.shape(state_dict[name])}, expected '
           f'{place.torch_shape}'

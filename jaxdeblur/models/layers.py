@@ -11,7 +11,7 @@ Initializer = Callable[..., jax.Array]
 
 _HE_NORMAL = nn.initializers.he_normal()
 
-LEAKY_SLOPE = 0.1  # Printed in neither paper; the published networks use it.
+LEAKY_SLOPE = 0.1  # DRBNet's; the paper does not print it, its network has it.
 
 
 def leaky_relu(x: Array) -> Array:
@@ -26,6 +26,7 @@ def conv(
     name: str,
     dtype: jnp.dtype = jnp.float32,
     kernel_init: Initializer = _HE_NORMAL,
+    use_bias: bool = True,
 ) -> nn.Conv:
   """Makes a convolution that pads (k - 1) // 2 zeros on both sides.
 
@@ -36,24 +37,35 @@ def conv(
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(stride, stride),
       padding=((pad, pad), (pad, pad)), kernel_init=kernel_init, dtype=dtype,
-      name=name)
+      use_bias=use_bias, name=name)
 
 
 def up_conv(
-    features: int, *, name: str, dtype: jnp.dtype = jnp.float32
+    features: int,
+    *,
+    name: str,
+    dtype: jnp.dtype = jnp.float32,
+    kernel_init: Initializer = _HE_NORMAL,
+    use_bias: bool = True,
 ) -> nn.ConvTranspose:
   """Makes the transposed convolution (kernel 4, stride 2) that doubles size."""
   return nn.ConvTranspose(
-      features, (4, 4), strides=(2, 2), padding='SAME',
-      kernel_init=_HE_NORMAL, dtype=dtype, name=name)
+      features, (4, 4), strides=(2, 2), padding='SAME', use_bias=use_bias,
+      kernel_init=kernel_init, dtype=dtype, name=name)
 
 
 class ResidualBlock(nn.Module):
-  """x + conv(lrelu(conv(x))), with no activation after the sum (Tab. S2)."""
+  """x + conv(lrelu(conv(x))), with no activation after the sum."""
   dtype: jnp.dtype = jnp.float32
+  slope: float = LEAKY_SLOPE
+  use_bias: bool = True
+  kernel_init: Initializer = _HE_NORMAL
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
-    width = x.shape[-1]
-    residual = leaky_relu(conv(width, name='conv1', dtype=self.dtype)(x))
-    return x + conv(width, name='conv2', dtype=self.dtype)(residual)
+    def half(name):
+      return conv(
+          x.shape[-1], name=name, dtype=self.dtype, use_bias=self.use_bias,
+          kernel_init=self.kernel_init)
+
+    return x + half('conv2')(nn.leaky_relu(half('conv1')(x), self.slope))

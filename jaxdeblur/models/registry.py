@@ -4,26 +4,31 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from jaxdeblur.models import drbnet
+from jaxdeblur.models.k3dn import K3DN, VARIANTS
 
 _NETWORKS = {
     'drbnet': drbnet.DRBNet,
     'drbnet_baseline': drbnet.DRBNetBaseline,
+    'k3dn': K3DN,
 }
+_VARIANTS = {'k3dn': VARIANTS}
 
 
 def create(name: str, **settings) -> nn.Module:
   """Creates the network `name` with its settings; see the network's class.
 
   Settings may come from JSON or a config: `views` may be a list, `dtype` a
-  name such as 'bfloat16'.
+  name such as 'bfloat16'. K3DN's `variant` ('tiny', 'lightweight', 'large')
+  stands for its base_channels and num_blocks.
 
   Raises:
-    ValueError: no network has this name, or it has no such setting.
+    ValueError: no network has this name, or it has no such setting or variant.
   """
   if name not in _NETWORKS:
     raise ValueError(
         f'Unknown network {name!r}: choose one of {", ".join(_NETWORKS)}.')
   network = _NETWORKS[name]
+  settings = _expand_variant(name, settings)
   known = [field for field in network.__dataclass_fields__
            if field not in ('parent', 'name')]
   unknown = sorted(set(settings) - set(known))
@@ -31,9 +36,21 @@ def create(name: str, **settings) -> nn.Module:
     raise ValueError(
         f'The network {name!r} has no setting {", ".join(unknown)}; it has '
         f'{", ".join(known)}.')
-  settings = dict(settings)
-  if 'views' in settings:
-    settings['views'] = tuple(settings['views'])
+  settings = {key: tuple(value) if isinstance(value, list) else value
+              for key, value in settings.items()}
   if 'dtype' in settings:
     settings['dtype'] = jnp.dtype(settings['dtype'])
   return network(**settings)
+
+
+def _expand_variant(name, settings):
+  variants = _VARIANTS.get(name, {})
+  if not variants or 'variant' not in settings:
+    return settings
+  variant = settings['variant']
+  if variant not in variants:
+    raise ValueError(
+        f'Unknown variant {variant!r} of {name!r}: choose one of '
+        f'{", ".join(variants)}.')
+  given = {key: value for key, value in settings.items() if key != 'variant'}
+  return variants[variant] | given

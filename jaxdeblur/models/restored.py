@@ -15,7 +15,13 @@ class Restored:
       `image` is clipped. Empty for a model that has none.
     kernels: the kernels predicted at each of these scales, float32
       [b, h / s, w / s, k * k]. Empty for a model that predicts none.
+    reblurred: the restored picture blurred anew, float32 [b, h, w, 3], in
+      [0, 1] but for over- and undershoot. None where it was not asked for.
+    disparity: K3DN's R, a vector for each patch, float32
+      [b, rows, columns, 256].
   """
   image: jax.Array
   pyramid: tuple[jax.Array, ...] = ()
   kernels: tuple[jax.Array, ...] = ()
+  reblurred: jax.Array | None = None
+  disparity: jax.Array | None = None

@@ -1,0 +1,205 @@
+"""K3DN: deblurs a dual-pixel pair, and blurs the result again.
+
+An encoder, PSF blocks on patches of its features, and a decoder make the sharp
+picture; the same ones, run backwards on it, make the blurred picture again. The
+patches' kernels are weighted by a disparity that no ground truth taught (Yang
+et al., CVPR 2023). Tables are the supplement's; where print and published
+network disagree, the network is followed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from flax import linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdeblur.models.k3dn.disparity import (
+  DualPixelDisparity,
+  SingleImageDisparity,
+)
+from jaxdeblur.models.k3dn.layers import (
+  conv,
+  leaky_relu,
+  residual_blocks,
+  up_conv,
+)
+from jaxdeblur.models.k3dn.psf_block import PSFBlock
+from jaxdeblur.models.k3dn.srp import SRPBlock
+from jaxdeblur.models.restored import Restored
+from jaxdeblur.ops.windows import join_windows, split_windows
+
+VIEWS = (('left', 'right'), ('center',))
+VARIANTS = {  # Tab. 6.
+    'tiny': dict(base_channels=24, num_blocks=2),
+    'lightweight': dict(base_channels=32, num_blocks=2),
+    'large': dict(base_channels=48, num_blocks=4),
+}
+WINDOW = (18, 14)  # Height and width of a patch, in pixels at 1/8 (Tab. 9).
+
+# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
+_FLOAT32 = jnp.dtype(jnp.float32)
+
+
+class K3DN(nn.Module):
+  """Restores a dual-pixel pair, or a single photograph.
+
+  Attributes:
+    views: ('left', 'right'), or ('center',) for the single-image mode.
+    base_channels: channels at 1/2 (Tab. 6, bc).
+    num_blocks: residual blocks a level, of the encoder, the decoder and the SRP
+      blocks (Tab. 6, bn; for the SRP blocks of the smaller networks ours).
+    num_psf_blocks: twice `num_blocks` if None (Tab. 13).
+    srp: whether sharp regions are preserved by SRP blocks, as after the second
+      stage of training.
+    srp_zero_start: see `SRPBlock`.
+    kernel_size: of the candidate kernels (Tab. 10).
+    psf_mode: see `PSFBlock`.
+    feature_extractor: 'released', or 'table13'; see `FeatureExtractor`.
+    cost_shifts: see `DualPixelDisparity`.
+    dtype: of the encoder's, the decoder's and the SRP blocks' convolutions; all
+      else is float32.
+  """
+  views: tuple[str, ...] = ('left', 'right')
+  base_channels: int = 48
+  num_blocks: int = 4
+  num_psf_blocks: int | None = None
+  srp: bool = False
+  srp_zero_start: bool = False
+  kernel_size: int = 9
+  psf_mode: str = 'released'
+  feature_extractor: str = 'released'
+  cost_shifts: Sequence[int] = (0, 1, 2, 3)
+  dtype: jnp.dtype = _FLOAT32
+
+  # Two patches: what the published program pads to.
+  size_multiple = (16 * WINDOW[0], 16 * WINDOW[1])
+  # Pooling over the disparity estimator's features sees all of the picture.
+  receptive_field = None
+
+  @property
+  def required_views(self) -> tuple[str, ...]:
+    return self.views
+
+  def setup(self):
+    self.encoder = Encoder(self.base_channels, self.num_blocks, self.dtype)
+    self.decoder = Decoder(self.base_channels, self.num_blocks, self.dtype)
+    count = self.num_psf_blocks or 2 * self.num_blocks
+    self.psf_blocks = [
+        PSFBlock(self.kernel_size, self.psf_mode, name=f'psf{i}')
+        for i in range(1, count + 1)]
+    if self.srp:
+      self.srp_blocks = [
+          SRPBlock(self.num_blocks, self.srp_zero_start, self.dtype,
+                   name=f'srp{scale}') for scale in (4, 2, 1)]
+    if len(self.views) == 2:
+      self.disparity = DualPixelDisparity(
+          self.feature_extractor, self.cost_shifts, WINDOW)
+    else:
+      self.disparity = SingleImageDisparity(WINDOW)
+
+  def __call__(
+      self,
+      views: Mapping[str, Float[Array, 'b h w 3']],
+      reblur: bool = False,
+      train: bool = False,
+  ) -> Restored:
+    """Restores, and blurs again if `reblur`.
+
+    Args:
+      views: float32 in [0, 1].
+      reblur: whether to return `reblurred`.
+      train: whether batch normalisation uses this batch's statistics, and
+        updates its averages in the collection `batch_stats`.
+
+    Returns:
+      `image`, `disparity`, `reblurred`, and as `pyramid` the one estimate
+      before it is clipped to [0, 1]. The network itself clips it to
+      [-1/2, 3/2], as published.
+    """
+    scaled = _read_views(self.views, views)
+    disparity = self.disparity(*scaled, train=train)
+    image = self._filter(jnp.concatenate(scaled, axis=-1), disparity)
+    again = None
+    if reblur:
+      copies = jnp.concatenate([image] * len(scaled), axis=-1)
+      again = self._filter(copies, disparity, reblur=True) + 0.5
+    return Restored(
+        image=jnp.clip(image + 0.5, 0, 1), pyramid=(image + 0.5,),
+        reblurred=again, disparity=disparity)
+
+  def _filter(self, x, disparity, reblur=False):
+    """The network, forwards or backwards: [-1/2, 1/2] to [-1, 1]."""
+    skips, features = self.encoder(x)
+    rows, columns = disparity.shape[1:3]
+    patches = split_windows(features.astype(x.dtype), *WINDOW)
+    vectors = disparity.reshape(-1, disparity.shape[-1])
+    for block in self.psf_blocks:
+      patches = block(patches, vectors, reblur)
+    features = join_windows(patches, rows, columns)
+    srp_blocks = self.srp_blocks if self.srp and not reblur else None
+    out = self.decoder(features, [*reversed(skips), x], srp_blocks)
+    return jnp.clip(out.astype(x.dtype), -1, 1)
+
+
+class Encoder(nn.Module):
+  """Halves the size three times, with residual blocks after each (Tab. 13)."""
+  base_channels: int
+  num_blocks: int
+  dtype: jnp.dtype = _FLOAT32
+
+  @nn.compact
+  def __call__(
+      self, x: Float[Array, 'b h w c']
+  ) -> tuple[list[Array], Float[Array, 'b i j d']]:
+    levels = []
+    for i, scale in enumerate((2, 4, 8)):
+      x = leaky_relu(conv(
+          self.base_channels * 2 ** i, stride=2, name=f'down{scale}',
+          dtype=self.dtype)(x))
+      x = residual_blocks(
+          x, self.num_blocks, f'level{scale}_res', self.dtype)
+      levels.append(x)
+    return levels[:2], levels[2]
+
+
+class Decoder(nn.Module):
+  """Doubles the size three times and adds the encoder's features (Tab. 13)."""
+  base_channels: int
+  num_blocks: int
+  dtype: jnp.dtype = _FLOAT32
+
+  @nn.compact
+  def __call__(
+      self,
+      x: Float[Array, 'b i j d'],
+      skips: Sequence[Array],
+      srp_blocks: Sequence[nn.Module] | None = None,
+  ) -> Float[Array, 'b h w 3']:
+    for i, (scale, multiple) in enumerate(((4, 2), (2, 1), (1, 1))):
+      x = leaky_relu(up_conv(
+          self.base_channels * multiple, name=f'up{scale}',
+          dtype=self.dtype)(x))
+      x = jnp.concatenate([skips[i].astype(x.dtype), x], axis=-1)
+      if srp_blocks is not None:
+        x = srp_blocks[i](x)
+      x = residual_blocks(
+          x, self.num_blocks, f'level{scale}_res', self.dtype)
+    return conv(3, name='out', dtype=self.dtype)(x)
+
+
+def _read_views(names, views):
+  """Checks the views; returns them in the network's own range."""
+  if tuple(names) not in VIEWS:
+    raise ValueError(
+        f'K3DN reads the views {VIEWS[0]} or {VIEWS[1]}; got {names}.')
+  missing = [name for name in names if name not in views]
+  if missing:
+    raise ValueError(
+        f'K3DN needs the views {tuple(names)}; {missing} missing among '
+        f'{sorted(views)}.')
+  size = views[names[0]].shape[1:3]
+  if any(length % (8 * window) for length, window in zip(size, WINDOW)):
+    raise ValueError(
+        f'K3DN takes heights that are multiples of {8 * WINDOW[0]} and widths '
+        f'that are multiples of {8 * WINDOW[1]}; got {size[0]} x {size[1]}.')
+  return tuple(views[name] - 0.5 for name in names)
