@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import numpy as np
 
 from jaxdeblur.ops.resize import shrink_by_mean
 
@@ -41,3 +43,77 @@ def pyramid_charbonnier(
     factor = sharp.shape[1] // estimate.shape[1]
     total += weight * charbonnier(estimate, shrink_by_mean(sharp, factor))
   return total
+
+
+def edge_loss(
+    restored: Float[Array, 'b h w c'], sharp: Float[Array, 'b h w c']
+) -> Float[Array, '']:
+  """Charbonnier loss of the details finer than a Gaussian pyramid's level.
+
+  As MPRNet has it, which K3DN follows: u - g(4 g(u)[::2, ::2], zeros between).
+  """
+  return charbonnier(_details(restored), _details(sharp))
+
+
+def frequency_loss(
+    restored: Float[Array, 'b h w c'], sharp: Float[Array, 'b h w c']
+) -> Float[Array, '']:
+  """Mean modulus of the difference of the channels' unnormalised spectra.
+
+  As DeepRFT has it, which K3DN follows.
+  """
+  return jnp.abs(jnp.fft.fft2(restored - sharp, axes=(1, 2))).mean()
+
+
+def deblurring_loss(
+    restored: Float[Array, 'b h w c'],
+    sharp: Float[Array, 'b h w c'],
+    scales: int = 3,
+) -> Float[Array, '']:
+  """K3DN's: Charbonnier + 0.05 edge + 0.01 frequency, summed over scales.
+
+  Yang et al. 2023, supplement A. The paper's network has one output and does
+  not say what the scales are; ours are levels of Gaussian pyramids of both
+  pictures. Heights and widths are multiples of 2 ** (scales - 1).
+  """
+  total = jnp.zeros(())
+  for scale in range(scales):
+    if scale:
+      restored, sharp = _halve(restored), _halve(sharp)
+    total += (charbonnier(restored, sharp)
+              + 0.05 * edge_loss(restored, sharp)
+              + 0.01 * frequency_loss(restored, sharp))
+  return total
+
+
+def reblurring_loss(
+    reblurred: Float[Array, 'b h w c'], blurry: Float[Array, 'b h w c']
+) -> Float[Array, '']:
+  """Mean squared error; K3DN adds it with weight 0.1 (supplement A)."""
+  return jnp.square(reblurred - blurry).mean()
+
+
+def _details(x):
+  smooth = _filter_separably(x, _GAUSSIAN, 'edge')
+  kept = jnp.zeros_like(x).at[:, ::2, ::2].set(4 * smooth[:, ::2, ::2])
+  return x - _filter_separably(kept, _GAUSSIAN, 'edge')
+
+
+def _halve(x):
+  return shrink_by_mean(_filter_separably(x, _BINOMIAL, 'reflect'), 2)
+
+
+_GAUSSIAN = np.array([0.05, 0.25, 0.4, 0.25, 0.05])
+_BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
+
+
+def _filter_separably(x, taps, border):
+  """Filters rows and columns with five taps, symmetric ones."""
+  for axis in (1, 2):
+    length = x.shape[axis]
+    padding = [(2, 2) if i == axis else (0, 0) for i in range(x.ndim)]
+    padded = jnp.pad(x, padding, mode=border)
+    x = sum(
+        float(tap) * lax.slice_in_dim(padded, i, i + length, axis=axis)
+        for i, tap in enumerate(taps))
+  return x

@@ -1,10 +1,13 @@
 """The training losses."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdeblur import losses
 from jaxdeblur.losses import charbonnier, pyramid_charbonnier
 
 
@@ -33,3 +36,25 @@ def test_every_estimate_needs_a_weight():
   sharp = jnp.zeros((1, 8, 8, 3))
   with pytest.raises(ValueError, match='1 pyramid weights for 2 estimates'):
     pyramid_charbonnier((sharp, sharp), sharp, (1.0,))
+
+
+def test_k3dns_losses_are_those_of_the_oracle(k3dn_oracle):
+  expected = json.loads((k3dn_oracle / 'loss_lr.json').read_text())
+  with np.load(k3dn_oracle / 'loss_inputs.npz') as arrays:
+    x, y = (jnp.asarray(arrays[name].transpose(0, 2, 3, 1))
+            for name in ('x', 'y'))
+  for name, loss in (('chb', charbonnier), ('edg', losses.edge_loss),
+                     ('frq', losses.frequency_loss)):
+    assert float(loss(x, y)) == pytest.approx(
+        expected['single'][name], rel=1e-6)
+  assert float(losses.deblurring_loss(x, y)) == pytest.approx(
+      expected['ms3']['L_deb'], rel=1e-6)
+
+
+def test_equal_pictures_cost_only_charbonniers_epsilon():
+  picture = jnp.asarray(
+      np.random.default_rng(0).random((1, 16, 16, 3), np.float32))
+  assert float(losses.deblurring_loss(picture, picture)) == pytest.approx(
+      3 * 1.05 * 1e-3, rel=1e-5)
+  gradient = jax.grad(losses.deblurring_loss)(picture, picture)
+  assert np.isfinite(gradient).all()
