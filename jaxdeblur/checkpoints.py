@@ -1,7 +1,8 @@
 """Checkpoints that describe themselves.
 
-A folder of weights holds two Orbax items: `model`, the network's name and
-settings as JSON, and `params`, its parameters. A training checkpoint is such a
+A folder of weights holds Orbax items: `model`, the network's name and settings
+as JSON; `params`, its parameters; and, if it has other variables (averages of
+batch normalisation, constants), `collections`. A training checkpoint is such a
 folder (its `params` are the moving average), with two items more: `training`,
 the TrainState without the average, and `iterator`, the place in the data.
 """
@@ -24,7 +25,7 @@ from jaxdeblur.models import registry
 
 _STARTER = pathlib.Path(__file__).parent / 'weights' / 'starter'
 
-Params = Any
+Variables = Mapping[str, Any]  # Nested dicts of arrays.
 
 
 class CheckpointError(ValueError):
@@ -38,22 +39,22 @@ class Weights:
   Attributes:
     settings: what `registry.create` takes: the network's name and settings.
     model: the network.
-    params: its parameters, float32.
+    variables: 'params' and the network's other collections, float32.
     path: where they were read.
   """
   settings: Mapping[str, Any]
   model: nn.Module
-  params: Params
+  variables: Variables
   path: pathlib.Path
 
   @property
-  def variables(self) -> dict[str, Params]:
-    return {'params': self.params}
+  def params(self) -> Variables:
+    return self.variables['params']
 
   def digest(self) -> str:
-    """SHA-256 over the parameters' names and values, its first 16 digits."""
+    """SHA-256 over the variables' names and values, its first 16 digits."""
     digest = hashlib.sha256()
-    flat = traverse_util.flatten_dict(self.params, sep='/')
+    flat = traverse_util.flatten_dict(dict(self.variables), sep='/')
     for name in sorted(flat):
       digest.update(name.encode())
       digest.update(np.ascontiguousarray(flat[name], np.float32).tobytes())
@@ -63,7 +64,7 @@ class Weights:
 def save_weights(
     path: str | pathlib.Path,
     settings: Mapping[str, Any],
-    params: Params,
+    variables: Variables,
     dtype: str = 'float32',
 ) -> None:
   """Writes a folder of weights, whole or not at all.
@@ -71,19 +72,27 @@ def save_weights(
   Args:
     path: the folder; it must not exist yet.
     settings: the network's name and settings.
-    params: the parameters.
-    dtype: of the parameters on disk; reading always gives float32.
+    variables: 'params' and the network's other collections, if any.
+    dtype: of the variables on disk; reading always gives float32.
   """
   path = pathlib.Path(path).absolute()
   if path.exists():
     raise CheckpointError(
         f'{path} exists already: name another folder or remove it first.')
-  params = jax.tree.map(
-      lambda x: np.asarray(x).astype(jnp.dtype(dtype)), params)
+  items = _split(jax.tree.map(
+      lambda x: np.asarray(x).astype(jnp.dtype(dtype)), dict(variables)))
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
     checkpointer.save(path, args=ocp.args.Composite(
         model=ocp.args.JsonSave(dict(settings)),
-        params=ocp.args.StandardSave(params)))
+        **{name: ocp.args.StandardSave(item) for name, item in items.items()}))
+
+
+def _split(variables: Variables) -> dict[str, Variables]:
+  """Groups variables as the items they are saved in."""
+  others = {name: value for name, value in variables.items()
+            if name != 'params'}
+  items = {'params': variables['params']}
+  return items | ({'collections': others} if others else {})
 
 
 def load_weights(path: str | pathlib.Path) -> Weights:
@@ -105,32 +114,33 @@ def load_weights(path: str | pathlib.Path) -> Weights:
         f'{folder} is no checkpoint of jaxdeblur: its model/metadata, which '
         f'names the network, cannot be read ({error}).') from error
   model = registry.create(**settings)
-  return Weights(settings, model, _read_params(folder, model), folder)
+  return Weights(settings, model, _read_variables(folder, model), folder)
 
 
-def _read_params(folder: pathlib.Path, model: nn.Module) -> Params:
-  abstract = abstract_params(model)
+def _read_variables(folder: pathlib.Path, model: nn.Module) -> Variables:
   # On one device, whatever mesh wrote it.
   sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   target = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-      abstract)
+      abstract_variables(model))
   try:
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-      return checkpointer.restore(folder, args=ocp.args.Composite(
-          params=ocp.args.StandardRestore(target)))['params']
+      items = checkpointer.restore(folder, args=ocp.args.Composite(**{
+          name: ocp.args.StandardRestore(item)
+          for name, item in _split(target).items()}))
+    return {'params': items['params'], **(items.get('collections') or {})}
   except (ValueError, KeyError, OSError) as error:
     raise CheckpointError(
         f'{folder} cannot be read as the parameters of '
         f'{type(model).__name__}: {_first_line(error)}') from error
 
 
-def abstract_params(model: nn.Module) -> Params:
-  """Shapes and types of a network's parameters, without computing any."""
+def abstract_variables(model: nn.Module) -> Variables:
+  """Shapes and types of a network's variables, without computing any."""
   height, width = model.size_multiple
   views = {name: jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
            for name in model.required_views}
-  return jax.eval_shape(model.init, jax.random.key(0), views)['params']
+  return jax.eval_shape(model.init, jax.random.key(0), views)
 
 
 def _find_weights(path: str | pathlib.Path) -> pathlib.Path:

@@ -15,7 +15,7 @@ def saved(make_weights, tmp_path_factory):
   """Weights and the folder they were saved in."""
   weights = make_weights()
   folder = tmp_path_factory.mktemp('weights') / 'narrow'
-  save_weights(folder, weights.settings, weights.params)
+  save_weights(folder, weights.settings, weights.variables)
   return weights, folder
 
 
@@ -32,7 +32,7 @@ def test_weights_come_back_with_their_network(saved):
 def test_half_precision_is_for_the_disk_alone(
     make_weights, tmp_path, dtype, tolerance):
   weights = make_weights()
-  save_weights(tmp_path / 'half', weights.settings, weights.params, dtype)
+  save_weights(tmp_path / 'half', weights.settings, weights.variables, dtype)
   loaded = load_weights(tmp_path / 'half')
   for value, exact in zip(
       jax.tree.leaves(loaded.params), jax.tree.leaves(weights.params)):
@@ -43,7 +43,7 @@ def test_half_precision_is_for_the_disk_alone(
 def test_an_existing_folder_is_not_overwritten(saved):
   weights, folder = saved
   with pytest.raises(CheckpointError, match='exists already'):
-    save_weights(folder, weights.settings, weights.params)
+    save_weights(folder, weights.settings, weights.variables)
   assert load_weights(folder).digest() == weights.digest()
 
 

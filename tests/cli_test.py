@@ -11,7 +11,7 @@ import pytest
 from configs import drbnet, starter
 from jaxdeblur.checkpoints import load_weights, save_weights
 from jaxdeblur.config_check import check_config
-from jaxdeblur.convert import torch_drbnet
+from jaxdeblur.convert import torch_drbnet, torch_k3dn
 from jaxdeblur.models import registry
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_the_package_imports_neither_jax_nor_tensorflow():
 
 def test_a_restore_imports_no_tensorflow(make_weights, tmp_path):
   weights = make_weights()
-  save_weights(tmp_path / 'weights', weights.settings, weights.params)
+  save_weights(tmp_path / 'weights', weights.settings, weights.variables)
   cv2.imwrite(str(tmp_path / 'photo.png'), np.zeros((16, 24, 3), np.uint8))
   arguments = [
       'run.py', *CONFIG, '--mode', 'restore', '--workdir',
@@ -104,10 +104,17 @@ runpy.run_path('run.py', run_name='__main__')
   assert (tmp_path / 'out' / 'photo.png').exists()
 
 
-def test_weights_are_converted_from_the_command_line(make_weights, tmp_path):
-  weights = make_weights()
-  np.savez(tmp_path / 'drbnet.npz', **torch_drbnet.revert(weights.variables))
-  convert = (*CONFIG, '--mode', 'convert', '--input', tmp_path / 'drbnet.npz',
+@pytest.mark.parametrize('converter, network', [
+    (torch_drbnet, dict(name='drbnet', width=2)),
+    (torch_k3dn, dict(
+        name='k3dn', views=('left', 'right'), base_channels=2, num_blocks=1,
+        num_psf_blocks=1, srp=True)),
+])
+def test_weights_are_converted_from_the_command_line(
+    make_weights, tmp_path, converter, network):
+  weights = make_weights(**network)
+  np.savez(tmp_path / 'torch.npz', **converter.revert(weights.variables))
+  convert = (*CONFIG, '--mode', 'convert', '--input', tmp_path / 'torch.npz',
              '--output', tmp_path / 'converted')
   result = run(*convert)
   assert result.returncode == 0, result.stderr

@@ -49,11 +49,12 @@ def make_weights():
   shows in its result.
   """
   # Imported here: the hook above must come first.
-  from jaxdeblur.checkpoints import Weights, abstract_params
+  from jaxdeblur.checkpoints import Weights, abstract_variables
   from jaxdeblur.models import registry
 
-  def make(name='drbnet', views=('center',), width=2, seed=0):
-    settings = {'name': name, 'views': list(views), 'width': width}
+  def make(name='drbnet', views=('center',), seed=0, **others):
+    others = others or {'width': 2}
+    settings = {'name': name, 'views': list(views), **others}
     model = registry.create(**settings)
     random = np.random.default_rng(seed)
 
@@ -63,7 +64,7 @@ def make_weights():
       return jnp.asarray(
           scale * random.standard_normal(array.shape), jnp.float32)
 
-    params = jax.tree.map(draw, abstract_params(model))
-    return Weights(settings, model, params, pathlib.Path('nowhere'))
+    variables = jax.tree.map(draw, abstract_variables(model))
+    return Weights(settings, model, variables, pathlib.Path('nowhere'))
 
   return make

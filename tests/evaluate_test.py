@@ -19,7 +19,7 @@ def evaluated(make_weights, tmp_path_factory):
   """The folder of an evaluation of two photographs at two radii."""
   folder = tmp_path_factory.mktemp('evaluated')
   weights = make_weights()
-  save_weights(folder / 'weights', weights.settings, weights.params)
+  save_weights(folder / 'weights', weights.settings, weights.variables)
   photos = folder / 'photos'
   photos.mkdir()
   for i in range(2):

@@ -16,7 +16,7 @@ SIZE = (40, 24)  # Width and height, as Pillow counts.
 def weights(make_weights, tmp_path_factory):
   weights = make_weights()
   folder = tmp_path_factory.mktemp('weights') / 'narrow'
-  save_weights(folder, weights.settings, weights.params)
+  save_weights(folder, weights.settings, weights.variables)
   return folder
 
 

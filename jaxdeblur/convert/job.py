@@ -1,9 +1,12 @@
 """Weights of other programs, and of ours, into folders of weights."""
 
+from collections.abc import Mapping
 import pathlib
+import types
+from typing import Any
 
 from jaxdeblur import checkpoints
-from jaxdeblur.convert import torch_drbnet, weights_file
+from jaxdeblur.convert import torch_drbnet, torch_k3dn, weights_file
 
 
 def convert_file(
@@ -27,12 +30,21 @@ def convert_file(
   """
   if source.is_dir():
     weights = checkpoints.load_weights(source)
-    settings, params = weights.settings, weights.params
+    settings, variables = weights.settings, weights.variables
   else:
     state_dict = weights_file.read(source)
-    settings = torch_drbnet.settings(state_dict)
-    params = torch_drbnet.convert(state_dict)['params']
-  checkpoints.save_weights(output, settings, params, dtype)
+    converter = _choose_converter(state_dict)
+    settings = converter.settings(state_dict)
+    variables = converter.convert(state_dict)
+  checkpoints.save_weights(output, settings, variables, dtype)
   weights = checkpoints.load_weights(output)
   return (f'Wrote {settings} with weights {weights.digest()} ({dtype}) to '
           f'{output}')
+
+
+def _choose_converter(state_dict: Mapping[str, Any]) -> types.ModuleType:
+  """Tells the networks apart by the names of their layers."""
+  is_k3dn = any(
+      name.removeprefix('module.').startswith('feat_extract.')
+      for name in state_dict)
+  return torch_k3dn if is_k3dn else torch_drbnet
