@@ -38,6 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
       seed=0)
   config.restore = dict(
       checkpoint='starter',  # Where the weights are, unless --workdir is given.
-      tile=2048)             # Larger pictures are restored in tiles, px.
+      tile=2048,             # Larger pictures are restored in tiles, px.
+      fit='pad')
   config.convert = dict(dtype='float32')
   return config

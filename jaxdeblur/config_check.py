@@ -48,6 +48,7 @@ FIELDS: dict[str, dict[str, str]] = {
     'restore': {
         'checkpoint': 'the weights, unless --workdir is given',
         'tile': 'pictures larger than this are restored in tiles, px; 0 never',
+        'fit': 'how pictures get a size that the network takes: pad or resize',
     },
     'convert': {
         'dtype': 'of the parameters on disk',

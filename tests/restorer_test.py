@@ -49,3 +49,43 @@ def test_views_must_be_alike(make_weights):
   small, large = np.zeros((8, 8, 3)), np.zeros((8, 16, 3))
   with pytest.raises(ValueError, match=r'views differ: center is \(8, 8, 3\)'):
     restorer.restore(small, left=small, right=large)
+
+
+def _make_k3dn(make_weights, views):
+  return Restorer(make_weights(
+      'k3dn', views, base_channels=2, num_blocks=1, num_psf_blocks=1,
+      srp=True))
+
+
+@pytest.mark.parametrize('fit', ['pad', 'resize'])
+def test_dual_pixel_pairs_of_any_size(make_weights, fit):
+  restorer = _make_k3dn(make_weights, ('left', 'right'))
+  left, right = np.random.default_rng(0).integers(
+      0, 65536, (2, 50, 70, 3), np.uint16)
+  restored = restorer.restore(left=left, right=right, fit=fit, tile=16)
+  assert restored.shape == (50, 70, 3) and restored.dtype == np.uint16
+
+
+def test_padding_and_resizing_differ_only_where_they_must(make_weights):
+  """A picture whose size the network takes is neither padded nor resized."""
+  restorer = _make_k3dn(make_weights, ('center',))
+  picture = np.random.default_rng(0).random((288, 224, 3), np.float32)
+  np.testing.assert_array_equal(
+      restorer.restore(picture, fit='pad'),
+      restorer.restore(picture, fit='resize'))
+
+
+@pytest.mark.parametrize('views, given, sentence', [
+    (('left', 'right'), ('left',), 'reads the views left, right; got left'),
+    (('left', 'right'), ('picture',), 'left, right; got center'),
+    (('center',), ('left', 'right'), 'the views center; got left, right'),
+])
+def test_wrong_views_for_k3dn_are_said(make_weights, views, given, sentence):
+  restorer = _make_k3dn(make_weights, views)
+  with pytest.raises(ValueError, match=sentence):
+    restorer.restore(**{name: np.zeros((8, 8, 3)) for name in given})
+
+
+def test_an_unknown_fit_is_said(restorer):
+  with pytest.raises(ValueError, match="fit is 'crop': choose one of pad, res"):
+    restorer.restore(np.zeros((8, 8, 3)), fit='crop')

@@ -48,7 +48,8 @@ def evaluate(
       sharp = read_photograph(file).astype(np.float32) / 255
       for radius in protocol.radii:
         blurry = protocol.degrade(sharp, file.name, radius)
-        restored = model.restore(blurry, tile=config.restore.tile or None)
+        restored = model.restore(
+            blurry, tile=config.restore.tile or None, fit=config.restore.fit)
         rows.append(report.Score(
             file.name, f'disc radius {radius:g} px',
             score_pair(blurry, restored, sharp)))
@@ -57,7 +58,8 @@ def evaluate(
   output.mkdir(parents=True, exist_ok=True)
   provenance = report.provenance(model.weights.digest())
   report.write_json(
-      output / 'scores.json', rows, protocol.describe(), provenance)
+      output / 'scores.json', rows,
+      {**protocol.describe(), 'fit': config.restore.fit}, provenance)
   report.write_csv(output / 'scores.csv', rows)
   return report.format_table(rows)
 

@@ -88,7 +88,7 @@ def _interpolate(x, axis, positions, kind):
   base = np.floor(positions)
   shape = [1] * x.ndim
   shape[axis] = len(positions)
-  total = 0
+  total = jnp.zeros(())
   for i, weights in enumerate(weights_at(positions - base)):
     pixels = np.clip(base.astype(int) + first + i, 0, x.shape[axis] - 1)
     weights = jnp.asarray(weights.reshape(shape), x.dtype)

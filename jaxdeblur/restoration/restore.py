@@ -71,6 +71,7 @@ def restore_files(
     tasks: list[Task],
     *,
     tile: int | None,
+    fit: str = 'pad',
     overwrite: bool = False,
 ) -> list[str]:
   """Restores files one by one; one that fails does not stop the others.
@@ -81,6 +82,7 @@ def restore_files(
     restorer: the network.
     tasks: what to restore.
     tile: see `Restorer.restore`.
+    fit: see `Restorer.restore`.
     overwrite: whether results may replace what is there.
 
   Returns:
@@ -90,27 +92,29 @@ def restore_files(
   with _progress(tasks) as progress:
     for task in tasks:
       try:
-        progress.write(_restore_task(restorer, task, tile, overwrite))
+        progress.write(
+            _restore_task(restorer, task, overwrite, tile=tile, fit=fit))
       except _FAILURES as error:
         failures.append(_describe(task, error))
       progress.update()
   return failures
 
 
-def _restore_task(restorer, task, tile, overwrite) -> str:
+def _restore_task(restorer, task, overwrite, **options) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
   pictures = {name: image_file.read(path) for name, path in task.views.items()}
   views = {'picture' if name == 'center' else name: picture.pixels
            for name, picture in pictures.items()}
-  restored = restorer.restore(**views, tile=tile)
+  restored = restorer.restore(**views, **options)
   first = next(iter(pictures.values()))
   task.output.parent.mkdir(parents=True, exist_ok=True)
   image_file.write(task.output, first, restored)
   height, width = restored.shape[:2]
   seconds = time.perf_counter() - started
   lines = [f'{task.name} -> {task.output} '
-           f'({width} x {height} px, {seconds:.1f} s)']
+           f'({width} x {height} px, fit by {options["fit"]}, '
+           f'{seconds:.1f} s)']
   return '\n'.join([*lines, *(f'  note: {note}' for note in first.notes)])
 
 

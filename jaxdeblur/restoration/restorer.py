@@ -3,10 +3,14 @@
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdeblur.checkpoints import Weights, load_weights
+from jaxdeblur.ops.resize import resize_bicubic
 from jaxdeblur.restoration.tiling import restore_in_tiles
+
+FITS = ('pad', 'resize')
 
 _SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
 
@@ -46,11 +50,9 @@ class Restorer:
       left: np.ndarray | None = None,
       right: np.ndarray | None = None,
       tile: int | None = None,
+      fit: str = 'pad',
   ) -> np.ndarray:
     """Restores a picture.
-
-    The picture is extended by reflection to sizes that the network takes, and
-    cut back; it is never resized.
 
     Args:
       picture: the photograph, [h, w, 3] sRGB; uint8, uint16, or float in
@@ -60,7 +62,12 @@ class Restorer:
       tile: restores in tiles of tile x tile px, each with the network's
         receptive field around it, which bounds the memory and gives the same
         result; None restores the picture whole. One compilation serves all
-        pictures larger than a tile with its surroundings.
+        pictures larger than a tile with its surroundings. K3DN, which sees all
+        of a picture at once, has no exact tiles and restores it whole.
+      fit: how a picture gets a size that the network takes. 'pad' extends it by
+        reflection and cuts the result back: no pixel is resampled. 'resize'
+        enlarges it and shrinks the result back, bicubically, as K3DN's authors
+        evaluate (Yang et al. 2023, supplement C).
 
     Returns:
       The restored picture, of the picture's size and type.
@@ -74,15 +81,17 @@ class Restorer:
     first = next(iter(views.values()))
     height, width = first.shape[:2]
     top = _top_value(first.dtype)
-    views = {name: self._pad(view.astype(np.float32) / top)
+    views = {name: self._fit(view.astype(np.float32) / top, fit)
              for name, view in views.items()}
-    if tile is None:
+    halo = self.weights.model.receptive_field
+    if tile is None or halo is None:
       restored = self._restore_window(views)
     else:
       restored = restore_in_tiles(
-          self._restore_window, views, tile=tile,
-          halo=self.weights.model.receptive_field,
+          self._restore_window, views, tile=tile, halo=halo,
           multiple=self.weights.model.size_multiple)
+    if fit == 'resize':
+      restored = _resize(restored, height, width)
     restored = restored[:height, :width]
     if top == 1:
       return restored.astype(first.dtype)
@@ -92,10 +101,15 @@ class Restorer:
     batch = {name: view[None] for name, view in views.items()}
     return np.asarray(self._apply(self._variables, batch))[0]
 
-  def _pad(self, view: np.ndarray) -> np.ndarray:
+  def _fit(self, view: np.ndarray, fit: str) -> np.ndarray:
+    if fit not in FITS:
+      raise ValueError(
+          f'config.restore.fit is {fit!r}: choose one of {", ".join(FITS)}.')
     rows, columns = (
         -length % multiple for length, multiple in
         zip(view.shape[:2], self.weights.model.size_multiple))
+    if fit == 'resize':
+      return _resize(view, view.shape[0] + rows, view.shape[1] + columns)
     return np.pad(view, ((0, rows), (0, columns), (0, 0)), mode='reflect')
 
   def _check_views(self, given) -> dict[str, np.ndarray]:
@@ -115,6 +129,14 @@ class Restorer:
             f'The views differ: {first} is {picture.shape} {picture.dtype}, '
             f'{name} is {view.shape} {view.dtype}. Re-export them alike.')
     return given
+
+
+def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Resizes bicubically; what overshoots is clipped, as in a file."""
+  if picture.shape[:2] == (height, width):
+    return picture
+  resized = resize_bicubic(jnp.asarray(picture)[None], height, width)[0]
+  return np.clip(np.asarray(resized), 0, 1)
 
 
 def _check_picture(name: str, view: np.ndarray) -> None:
