@@ -9,7 +9,11 @@ import grain
 from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_tiles
 
-VIEWS = ('center', 'sharp')  # What a batch holds.
+
+def views_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+  """Names what a batch holds."""
+  dual = ('left', 'right') if data.get('dual_pixel') else ()
+  return ('center', *dual, 'sharp')
 
 
 def open_training_data(
@@ -26,19 +30,20 @@ def open_training_data(
   iterator's get_state and set_state are what a checkpoint keeps.
 
   Args:
-    data: config.data: `photos` (a folder), `most_per_series`, and the fields of
-      DefocusSettings.
+    data: config.data: `photos` (a folder), `most_per_series`, `tile` (see
+      `list_tiles`), and the fields of DefocusSettings.
     batch_size: pairs in a batch of this process.
     seed: of order, crops, blur and noise.
     shard: which of the `shards` parts of every epoch this process reads.
     shards: number of processes.
 
   Returns:
-    An iterator of dicts with 'center' and 'sharp', float32
-    [batch_size, crop, crop, 3] in [0, 1].
+    An iterator of dicts of what `views_of` names, float32
+    [batch_size, height, width, 3] in [0, 1].
   """
   tiles = TileSource(list_tiles(
-      data['photos'], most_per_series=data.get('most_per_series', 0)))
+      data['photos'], most_per_series=data.get('most_per_series', 0),
+      enlarge_to=data.get('tile', 0)))
   if len(tiles) < shards:
     raise ValueError(
         f'{len(tiles)} tiles cannot be shared by {shards} processes.')

@@ -14,8 +14,17 @@ import cv2
 import grain
 import numpy as np
 
-from data_pipelines.transforms import quantise, to_display, to_linear, turn
-from jaxdeblur.optics.psf import disc
+from data_pipelines.transforms import (
+  mirror_views,
+  quantise,
+  to_display,
+  to_linear,
+  turn,
+)
+from jaxdeblur.optics.psf import disc, half_discs
+
+# Signs of the circles of confusion, see `half_discs`.
+DISPARITIES = {'left_first': (1,), 'right_first': (-1,), 'both': (1, -1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +32,7 @@ class DefocusSettings:
   """What is rendered. Radii, edges and sizes in pixels.
 
   Attributes:
-    crop: size of the square pairs.
+    crop: size of the pairs: of both sides, or height and width.
     max_radius: discs have radii uniform in [0, max_radius].
     sharp_share: share of layers with radius 0: what is sharp must stay sharp.
     two_layer_share: share of the pairs that show two depths.
@@ -36,10 +45,14 @@ class DefocusSettings:
     photon_noise: range of its variance for a signal of 1, drawn by logarithm.
     read_noise: range of its deviation, drawn by logarithm.
     display_noise: largest deviation of the noise of one strength.
+    dual_pixel: whether left and right views are rendered, with half discs.
+    disparity: which side of the plane in focus layers are on: 'left_first' has
+      the left view's content left of the right view's, 'right_first' is the
+      other side, 'both' draws one for each layer.
     jpeg_share: share of the pairs whose input has been a JPEG file.
     jpeg_qualities: range of its quality, 1 to 100, as libjpeg counts.
   """
-  crop: int = 96
+  crop: int | tuple[int, int] = 96
   max_radius: float = 6.0
   sharp_share: float = 0.08
   two_layer_share: float = 0.25
@@ -52,6 +65,13 @@ class DefocusSettings:
   display_noise: float = 2 / 255
   jpeg_share: float = 0.3
   jpeg_qualities: tuple[int, int] = (80, 98)
+  dual_pixel: bool = False
+  disparity: str = 'both'
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Height and width of the crop."""
+    return self.crop if isinstance(self.crop, tuple) else (self.crop,) * 2
 
   @property
   def margin(self) -> int:
@@ -60,7 +80,10 @@ class DefocusSettings:
 
 
 class RenderDefocus(grain.transforms.RandomMap):
-  """Makes a pair of a tile: {'center', 'sharp'}, float32 [crop, crop, 3]."""
+  """Makes views of a tile: 'center', 'sharp', and with dual pixels the rest.
+
+  All are float32 [height, width, 3].
+  """
 
   def __init__(self, tiles: Sequence[np.ndarray], settings: DefocusSettings):
     """Takes the tiles, where second layers come from, and the settings."""
@@ -72,25 +95,31 @@ class RenderDefocus(grain.transforms.RandomMap):
   ) -> dict[str, np.ndarray]:
     s = self._settings
     sharp = _cut_window(element, rng, s)
+    far, psfs = to_linear(sharp), _draw_psfs(rng, s)
     if rng.random() < s.two_layer_share:
       near = _cut_window(self._tiles[rng.integers(len(self._tiles))], rng, s)
-      mask = draw_mask(len(sharp), rng)
-      light = blur_layers(
-          to_linear(near), to_linear(sharp), mask, _draw_disc(rng, s),
-          _draw_disc(rng, s))
+      mask, near_psfs = draw_mask(sharp.shape[:2], rng), _draw_psfs(rng, s)
+      light = {view: blur_layers(
+          to_linear(near), far, mask, near_psfs[view], psfs[view])
+               for view in psfs}
       # Blended as displayed: the rim of a layer is a pixel of two colours.
       sharp = mask * near + (1 - mask) * sharp
     else:
-      light = blur(to_linear(sharp), _draw_disc(rng, s))
-    crop = slice(s.margin, s.margin + s.crop)
-    return {'center': _photograph(light, rng, s),
-            'sharp': np.ascontiguousarray(sharp[crop, crop])}
+      light = {view: blur(far, psf) for view, psf in psfs.items()}
+    if s.dual_pixel:
+      light = {'center': (light['left'] + light['right']) / 2, **light}
+    camera = _draw_camera(rng, s)
+    views = {view: _photograph(image, camera, rng, s)
+             for view, image in light.items()}
+    views['sharp'] = np.ascontiguousarray(_crop(sharp, s))
+    return mirror_views(views) if rng.integers(2) else views
 
 
 def blur(light: np.ndarray, psf: np.ndarray) -> np.ndarray:
-  """Filters linear light [h, w, c] with a PSF; the border is reflected."""
-  # Every PSF here is symmetric, so correlation is convolution.
-  return cv2.filter2D(light, -1, psf, borderType=cv2.BORDER_REFLECT_101)
+  """Convolves linear light [h, w, c] with a PSF; the border is reflected."""
+  # OpenCV correlates.
+  return cv2.filter2D(
+      light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
 
 
 def blur_layers(
@@ -110,11 +139,13 @@ def blur_layers(
   return blur(near * mask, near_psf) + blur(far, far_psf) * (1 - covered)
 
 
-def draw_mask(size: int, rng: np.random.Generator) -> np.ndarray:
-  """Draws a smooth blob mask with a border about a pixel wide, [s, s, 1]."""
+def draw_mask(
+    size: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
+  """Draws a smooth blob mask with a border about a pixel wide, [h, w, 1]."""
   cells = int(rng.integers(2, 6))
   coarse = rng.standard_normal((cells, cells)).astype(np.float32)
-  height = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+  height = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
   level = np.quantile(height, rng.uniform(0.25, 0.75))
   slope = np.hypot(*np.gradient(height)).mean() + 1e-6
   return np.clip((height - level) / slope + 0.5, 0, 1)[..., None]
@@ -139,51 +170,96 @@ def compress(picture: np.ndarray, quality: int) -> np.ndarray:
 
 def _cut_window(tile, rng, s: DefocusSettings) -> np.ndarray:
   """Cuts crop and margin from a tile, shrunk and turned at random."""
-  window = s.crop + 2 * s.margin
+  quarter = int(rng.integers(4))
+  window = np.array(s.size)[::-1 if quarter % 2 else 1] + 2 * s.margin
+  available = np.array(tile.shape[:2])
   scale = rng.uniform(s.shrink, 1) if rng.random() < 0.5 else 1.0
-  cut = int(np.ceil(window / scale))
-  if cut > min(tile.shape[:2]):
-    cut, scale = min(tile.shape[:2]), 0.0
-  if cut < window:
+  scale = max(scale, *(window / available))
+  if scale > 1:
     raise ValueError(
-        f'Tiles of {cut} px are too small for a crop of {s.crop} px and '
-        f'{s.margin} px on each side of it: lower config.data.crop.')
-  y, x = (rng.integers(length - cut + 1) for length in tile.shape[:2])
-  pixels = tile[y:y + cut, x:x + cut]
+        f'Tiles of {available[0]} x {available[1]} px are too small for a crop '
+        f'of {s.size[0]} x {s.size[1]} px and {s.margin} px on each side of '
+        'it: lower config.data.crop or raise config.data.tile.')
+  cut = np.minimum(np.ceil(window / scale).astype(int), available)
+  y, x = rng.integers(available - cut + 1)
+  pixels = tile[y:y + cut[0], x:x + cut[1]]
   if scale != 1:
-    pixels = cv2.resize(pixels, (window, window), interpolation=cv2.INTER_AREA)
-  pixels = turn(pixels, int(rng.integers(4)), bool(rng.integers(2)))
-  return pixels.astype(np.float32) / 255
+    pixels = cv2.resize(
+        pixels, window[::-1].tolist(), interpolation=cv2.INTER_AREA)
+  return turn(pixels, quarter).astype(np.float32) / 255
 
 
-def _draw_disc(rng, s: DefocusSettings) -> np.ndarray:
-  if rng.random() < s.sharp_share:
-    return disc(0)
-  return disc(
-      rng.uniform(0, s.max_radius), edge=rng.uniform(*s.edges),
-      rim=rng.uniform(*s.rims))
+def _crop(picture, s: DefocusSettings) -> np.ndarray:
+  height, width = s.size
+  return picture[s.margin:s.margin + height, s.margin:s.margin + width]
 
 
-def _photograph(light, rng, s: DefocusSettings) -> np.ndarray:
-  """Makes what a camera's file holds of the light on its sensor, cropped."""
+def _draw_psfs(rng, s: DefocusSettings) -> dict[str, np.ndarray]:
+  """Draws a circle of confusion; returns each view's PSF."""
+  radius = 0.0
+  if rng.random() >= s.sharp_share:
+    radius = rng.uniform(0, s.max_radius)
+  shape = (dict(edge=rng.uniform(*s.edges), rim=rng.uniform(*s.rims))
+           if radius else {})
+  if not s.dual_pixel:
+    return {'center': disc(radius, **shape)}
+  if s.disparity not in DISPARITIES:
+    raise ValueError(
+        f'config.data.disparity is {s.disparity!r}: choose one of '
+        f'{", ".join(DISPARITIES)}.')
+  signs = DISPARITIES[s.disparity]
+  left, right = half_discs(
+      signs[rng.integers(len(signs))] * radius, **shape)
+  return {'left': left, 'right': right}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Camera:
+  """What a picture's noise and file are like, the same for all its views.
+
+  Attributes:
+    display_noise: the noise's deviation, of one strength; None for a sensor's.
+    photon: variance of a sensor's photon noise for a signal of 1.
+    read: deviation of its read noise.
+    quality: of the JPEG file; None if there is none.
+    offset: rows and columns from the beginning of a JPEG block to the crop.
+  """
+  display_noise: float | None
+  photon: float
+  read: float
+  quality: int | None
+  offset: tuple[int, int]
+
+
+def _draw_camera(rng, s: DefocusSettings) -> _Camera:
+  has_sensor_noise = rng.random() < s.sensor_noise_share
+  display_noise = rng.uniform(0, s.display_noise)
+  photon, read = (np.exp(rng.uniform(*np.log(limits)))
+                  for limits in (s.photon_noise, s.read_noise))
+  low, high = s.jpeg_qualities
+  quality = int(rng.integers(low, high + 1))
+  is_jpeg = rng.random() < s.jpeg_share
   # JPEG's blocks of 8 px begin anywhere: photographs are cropped, too.
-  y, x = rng.integers(min(8, s.margin), size=2)
-  end = s.margin + s.crop
-  picture = quantise(_add_noise(
-      light[s.margin - y:end, s.margin - x:end], rng, s))
-  if rng.random() < s.jpeg_share:
-    low, high = s.jpeg_qualities
-    picture = compress(picture, int(rng.integers(low, high + 1)))
+  offset = rng.integers(min(8, s.margin), size=2)
+  return _Camera(
+      None if has_sensor_noise else display_noise, photon, read,
+      quality if is_jpeg else None, tuple(offset.tolist()))
+
+
+def _photograph(light, camera: _Camera, rng, s: DefocusSettings) -> np.ndarray:
+  """Makes what a camera's file holds of the light on its sensor, cropped."""
+  (height, width), (y, x) = s.size, camera.offset
+  light = light[s.margin - y:s.margin + height, s.margin - x:s.margin + width]
+  picture = quantise(_add_noise(light, camera, rng))
+  if camera.quality is not None:
+    picture = compress(picture, camera.quality)
   return np.ascontiguousarray(picture[y:, x:])
 
 
-def _add_noise(light, rng, s: DefocusSettings) -> np.ndarray:
+def _add_noise(light, camera: _Camera, rng) -> np.ndarray:
   """Adds noise to linear light, returns the displayed picture."""
-  if rng.random() >= s.sensor_noise_share:
-    return add_display_noise(
-        to_display(light), rng.uniform(0, s.display_noise), rng)
-  photon = np.exp(rng.uniform(*np.log(s.photon_noise)))
-  read = np.exp(rng.uniform(*np.log(s.read_noise)))
-  deviation = np.sqrt(photon * np.maximum(light, 0) + read ** 2)
-  noise = rng.standard_normal(light.shape, np.float32) * deviation
+  if camera.display_noise is not None:
+    return add_display_noise(to_display(light), camera.display_noise, rng)
+  variance = camera.photon * np.maximum(light, 0) + camera.read ** 2
+  noise = rng.standard_normal(light.shape, np.float32) * np.sqrt(variance)
   return to_display(light + noise)

@@ -45,7 +45,10 @@ def read_photograph(file: pathlib.Path) -> np.ndarray:
 
 
 def list_tiles(
-    folder: str | pathlib.Path, size: int = 256, most_per_series: int = 0
+    folder: str | pathlib.Path,
+    size: int = 256,
+    most_per_series: int = 0,
+    enlarge_to: int = 0,
 ) -> list[Tile]:
   """Lists the tiles to train on.
 
@@ -57,6 +60,8 @@ def list_tiles(
     size: of the grid's tiles, in pixels.
     most_per_series: at most so many tiles, evenly spread, of the photographs
       that share a name up to a final number (often one subject); 0 is all.
+    enlarge_to: enlarges tiles to this size about their middle, for crops larger
+      than them; photographs smaller than that are left out.
 
   Returns:
     The tiles, ordered by file and place.
@@ -64,6 +69,8 @@ def list_tiles(
   files = list_photographs(folder)
   listed = pathlib.Path(folder) / 'tiles.csv'
   tiles = _read_tiles(listed) if listed.exists() else _cut_tiles(files, size)
+  if enlarge_to:
+    tiles = _enlarge(tiles, enlarge_to)
   if not most_per_series:
     return tiles
   series = {}
@@ -97,6 +104,24 @@ def _cut_tiles(files, size) -> list[Tile]:
         f'None of the {len(files)} photographs is as large as a tile of '
         f'{size} x {size} px.')
   return tiles
+
+
+def _enlarge(tiles, size) -> list[Tile]:
+  heights = {}
+  enlarged = []
+  for tile in tiles:
+    if tile.file not in heights:
+      heights[tile.file] = read_photograph(tile.file).shape[:2]
+    start = [
+        min(max(at + (tile.size - size) // 2, 0), length - size)
+        for at, length in zip((tile.y, tile.x), heights[tile.file])]
+    if min(start) >= 0:
+      enlarged.append(Tile(tile.file, *start, size))
+  if not enlarged:
+    raise ValueError(
+        f'No photograph is as large as a tile of {size} x {size} px: lower '
+        'config.data.tile.')
+  return enlarged
 
 
 def _spread(members: Sequence[Tile], most: int) -> list[Tile]:

@@ -1,5 +1,7 @@
 """Steps from one NumPy picture to another."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -27,7 +29,17 @@ def quantise(picture: np.ndarray, bits: int = 8) -> np.ndarray:
   return (np.round(np.clip(picture, 0, 1) * top) / top).astype(np.float32)
 
 
-def turn(picture: np.ndarray, quarter: int, mirror: bool) -> np.ndarray:
-  """Turns a square crop by quarter turns and, if asked to, mirrors it."""
-  picture = np.rot90(picture, quarter)
-  return np.ascontiguousarray(picture[:, ::-1] if mirror else picture)
+def turn(picture: np.ndarray, quarters: int) -> np.ndarray:
+  """Turns a picture by quarter turns, anticlockwise."""
+  return np.ascontiguousarray(np.rot90(picture, quarters))
+
+
+def mirror_views(views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Mirrors views [h, w, c] in x; left and right then change places.
+
+  A mirrored left view is what the right half of the aperture sees of the
+  mirrored scene: without the exchange disparities would change their sign.
+  """
+  exchanged = {'left': 'right', 'right': 'left'}
+  return {name: np.ascontiguousarray(
+      views[exchanged.get(name, name)][:, ::-1]) for name in views}

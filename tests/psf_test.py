@@ -41,3 +41,21 @@ def test_impossible_discs_are_refused():
     psf.disc(-1)
   with pytest.raises(ValueError, match='edge above 0'):
     psf.disc(1, edge=0)
+
+
+@pytest.mark.parametrize('radius', [0, 1.5, 4, -4, 12])
+def test_half_discs_make_the_disc(radius):
+  left, right = psf.half_discs(radius)
+  assert left.sum() == pytest.approx(1, abs=1e-6)
+  np.testing.assert_allclose(
+      (left + right) / 2, psf.disc(abs(radius)), atol=1e-7)
+  np.testing.assert_array_equal(left[:, ::-1], right)
+
+
+@pytest.mark.parametrize('radius', [6, -6, 12])
+def test_half_discs_centroids_lie_apart(radius):
+  """8 r / (3 pi), for a half disc's centroid is 4 r / (3 pi) from its edge."""
+  left, right = psf.half_discs(radius, edge=0.1)
+  columns = np.arange(left.shape[1])
+  distance = ((right - left) * columns).sum()
+  assert distance == pytest.approx(8 * radius / (3 * np.pi), rel=0.03)

@@ -8,7 +8,12 @@ from data_pipelines import rendered
 from data_pipelines.loader import open_training_data
 from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_photographs, list_tiles
-from data_pipelines.transforms import quantise, to_display, to_linear
+from data_pipelines.transforms import (
+  mirror_views,
+  quantise,
+  to_display,
+  to_linear,
+)
 from jaxdeblur.optics.psf import disc
 
 SETTINGS = DefocusSettings(crop=24, max_radius=3.0)
@@ -51,7 +56,7 @@ def test_blur_spreads_light_not_display_values():
 def test_a_layer_of_one_depth_is_plain_blur():
   random = np.random.default_rng(0)
   scene = random.random((32, 32, 3), np.float32)
-  mask = rendered.draw_mask(32, random)
+  mask = rendered.draw_mask((32, 32), random)
   psf = disc(2.5)
   composed = rendered.blur_layers(scene, scene, mask, psf, psf)
   far_only = rendered.blur_layers(
@@ -66,7 +71,7 @@ def test_a_layer_of_one_depth_is_plain_blur():
 
 def test_masks_are_soft_and_of_two_parts():
   for seed in range(20):
-    mask = rendered.draw_mask(64, np.random.default_rng(seed))
+    mask = rendered.draw_mask((48, 64), np.random.default_rng(seed))
     assert mask.min() == 0 and mask.max() == 1
     soft = np.mean((mask > 0) & (mask < 1))
     assert 0 < soft < 0.5 and 0.1 < mask.mean() < 0.9
@@ -196,3 +201,58 @@ def test_processes_share_an_epoch(tmp_path):
 def test_more_processes_than_tiles_are_refused(photos):
   with pytest.raises(ValueError, match='cannot be shared by 13'):
     _open(photos, shards=13)
+
+
+def _render_dual(seed, **changes):
+  settings = DefocusSettings(**(dict(
+      crop=(24, 40), max_radius=4.0, sharp_share=0.0, two_layer_share=0.0,
+      sensor_noise_share=0.0, display_noise=0.0, jpeg_share=0.0, edges=(1, 1),
+      dual_pixel=True) | changes))
+  tile = _draw_picture(96, 96, seed)
+  return RenderDefocus([tile], settings).random_map(
+      tile, np.random.default_rng(seed))
+
+
+def _shift_in_x(first, second):
+  """How far `second` lies to the right of `first`, in pixels: least squares."""
+  slope = np.gradient((first + second) / 2, axis=1)
+  return ((first - second) * slope).sum() / np.square(slope).sum()
+
+
+@pytest.mark.parametrize('disparity, sign', [
+    ('left_first', 1), ('right_first', -1)])
+def test_dual_pixel_views_lie_apart_on_one_side(disparity, sign):
+  """Also where they are mirrored, which half of the seeds do."""
+  shifts = [sign * _shift_in_x(views['left'], views['right'])
+            for views in (_render_dual(seed, disparity=disparity)
+                          for seed in range(12))]
+  assert min(shifts) > 0 and max(shifts) > 1
+
+
+def test_dual_pixel_views_make_the_photograph():
+  """Light adds up: the photograph is what both halves of the aperture see."""
+  for seed in range(6):
+    views = _render_dual(seed)
+    assert set(views) == {'center', 'left', 'right', 'sharp'}
+    light = (to_linear(views['left']) + to_linear(views['right'])) / 2
+    np.testing.assert_allclose(
+        views['center'], to_display(light), atol=1.5 / 255)
+    assert views['center'].shape == (24, 40, 3)
+
+
+def test_mirrored_views_change_places():
+  left, right = np.random.default_rng(0).random((2, 3, 5, 3))
+  mirrored = mirror_views({'left': left, 'right': right, 'sharp': left})
+  np.testing.assert_array_equal(mirrored['left'], right[:, ::-1])
+  np.testing.assert_array_equal(mirrored['right'], left[:, ::-1])
+  np.testing.assert_array_equal(mirrored['sharp'], left[:, ::-1])
+
+
+def test_tiles_are_enlarged_about_their_middle(photos):
+  (photos / 'tiles.csv').write_text(
+      'file,y,x,size\nphoto_0.png,0,8,32\nphoto_1.png,40,24,32\n')
+  tiles = list_tiles(photos, enlarge_to=64)
+  assert [(tile.y, tile.x, tile.size) for tile in tiles] == [
+      (0, 0, 64), (24, 8, 64)]
+  with pytest.raises(ValueError, match='as large as a tile of 90 x 90 px'):
+    list_tiles(photos, enlarge_to=90)

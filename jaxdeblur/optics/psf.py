@@ -39,3 +39,30 @@ def disc(radius: float, edge: float = 1.0, rim: float = 0.0) -> np.ndarray:
   if psf.sum() == 0:  # Radius 0 with an edge finer than the sample points.
     psf[reach, reach] = 1
   return (psf / psf.sum()).astype(np.float32)
+
+
+def half_discs(
+    radius: float, edge: float = 1.0, rim: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+  """Makes the PSFs of the left and the right dual-pixel view.
+
+  Each photodiode sees one half of the aperture: the disc, cut in two. The
+  halves' centroids lie 8 r / (3 pi) = 0.849 r apart, their mean is the disc.
+
+  Args:
+    radius: of the circle of confusion, in pixels; positive where the left
+      view's half is the left one, so that its content moves to the left, and
+      negative on the other side of the plane in focus.
+    edge: see `disc`.
+    rim: see `disc`.
+
+  Returns:
+    (left, right): float32 [k, k], k odd, with sum 1 each, for convolution.
+  """
+  whole = disc(abs(radius), edge, rim)
+  columns = np.arange(len(whole)) - len(whole) // 2
+  share = np.where(columns < 0, 1, np.where(columns == 0, 0.5, 0))
+  left = (2 * whole * share).astype(np.float32)
+  left /= left.sum()
+  right = np.ascontiguousarray(left[:, ::-1])
+  return (left, right) if radius >= 0 else (right, left)

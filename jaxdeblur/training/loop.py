@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from data_pipelines.loader import VIEWS, open_training_data
+from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import TrainingCheckpoints
 from jaxdeblur.models import registry
@@ -52,7 +52,7 @@ def train(
       batch_size=config.train.batch_size // jax.process_count(),
       shard=jax.process_index(), shards=jax.process_count())
   model = registry.create(**config.model.to_dict())
-  _check_views(model.required_views)
+  _check_views(model.required_views, views_of(config.data.to_dict()))
   optimizer = make_optimizer(config.train)
   state = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
@@ -107,13 +107,13 @@ def _check_batch_size(batch_size: int, devices: int) -> None:
         'cannot share: choose a multiple.')
 
 
-def _check_views(required: Sequence[str]) -> None:
-  missing = sorted(set(required) - set(VIEWS))
+def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
+  missing = sorted(set(required) - set(given))
   if missing:
     raise ValueError(
         f'The network reads the views {", ".join(required)}; the training data '
-        f'has no {", ".join(missing)}, only {", ".join(VIEWS)}: choose other '
-        'config.model.views.')
+        f'has no {", ".join(missing)}, only {", ".join(given)}: choose other '
+        'config.model.views, or set config.data.dual_pixel.')
 
 
 def _check_finite(
