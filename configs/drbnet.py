@@ -17,7 +17,7 @@ It also runs the published network's weights:
 
 import ml_collections
 
-from configs import starter
+from configs import base
 
 _NETWORKS = {'single': 'drbnet', 'baseline': 'drbnet_baseline'}
 
@@ -27,15 +27,16 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
     raise ValueError(
         f'Unknown variant {variant!r} of configs/drbnet.py: choose one of '
         f'{", ".join(_NETWORKS)}.')
-  config = starter.get_config()
+  config = base.get_config()
   config.model = dict(name=_NETWORKS[variant], views=('center',), width=32)
-  config.data.crop = 160
-  config.data.max_radius = 12.0
-  config.train.steps = 200_000
-  config.train.learning_rate = 1e-4   # As IFAN, the same lineage.
-  config.train.checkpoint_every = 1_000
-  config.train.picture_every = 1_000
-  if variant == 'baseline':
-    config.train.start = 'random'     # It adds to the photograph as it is.
+  config.data.update(crop=160, max_radius=12.0)
+  config.train.update(
+      steps=200_000,
+      learning_rate=1e-4,    # As IFAN, the same lineage.
+      checkpoint_every=1_000,
+      picture_every=1_000)
+  if variant == 'baseline':  # It adds to the photograph as it is.
     config.train.pyramid_weights = (1.0,)
+  else:
+    config.train.start = 'identity'
   return config

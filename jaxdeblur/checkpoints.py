@@ -197,9 +197,10 @@ class TrainingCheckpoints:
     """Saves a TrainState; writes in the background."""
     self._manager.save(int(state.step), args=ocp.args.Composite(
         model=ocp.args.JsonSave(self.settings),
-        params=ocp.args.StandardSave(state.ema_params),
         training=ocp.args.StandardSave(_without_average(state)),
-        iterator=ocp.args.JsonSave(dict(iterator_state))))
+        iterator=ocp.args.JsonSave(dict(iterator_state)),
+        **{name: ocp.args.StandardSave(item)
+           for name, item in _published(state).items()}))
 
   def restore(self, state: Any) -> tuple[Any, dict[str, Any]]:
     """Restores the latest checkpoint.
@@ -222,20 +223,26 @@ class TrainingCheckpoints:
           f'The checkpoint of step {step} in {self._manager.directory} is of '
           f'the network {saved}, the config asks for {self.settings}: choose '
           'another --workdir or the same network.')
-    params, training = jax.tree.map(
+    targets = jax.tree.map(
         ocp.utils.to_shape_dtype_struct,
-        (state.ema_params, _without_average(state)))
+        {'training': _without_average(state), **_published(state)})
     items = self._manager.restore(step, args=ocp.args.Composite(
-        params=ocp.args.StandardRestore(params),
-        training=ocp.args.StandardRestore(training),
-        iterator=ocp.args.JsonRestore()))
-    return (state.replace(ema_params=items['params'], **items['training']),
-            items['iterator'])
+        iterator=ocp.args.JsonRestore(),
+        **{name: ocp.args.StandardRestore(target)
+           for name, target in targets.items()}))
+    state = state.replace(
+        ema_params=items['params'], collections=items.get('collections') or {},
+        **items['training'])
+    return state, items['iterator']
 
   def close(self) -> None:
     """Waits until everything is written."""
     self._manager.wait_until_finished()
     self._manager.close()
+
+
+def _published(state: Any) -> dict[str, Any]:
+  return _split({'params': state.ema_params, **state.collections})
 
 
 def _without_average(state: Any) -> dict[str, Any]:

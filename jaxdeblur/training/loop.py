@@ -14,11 +14,11 @@ import numpy as np
 
 from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
-from jaxdeblur.checkpoints import TrainingCheckpoints
+from jaxdeblur.checkpoints import TrainingCheckpoints, load_weights
 from jaxdeblur.models import registry
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
-from jaxdeblur.training.state import TrainState, create_state
+from jaxdeblur.training.state import TrainState, create_state, start_from
 from jaxdeblur.training.step import make_train_step
 
 
@@ -61,6 +61,8 @@ def train(
     state, place = checkpoints.restore(state)
     batches.set_state(place)
     logging.info('Resumed from step %d.', int(state.step))
+  elif config.train.init_from:
+    state = start_from(state, load_weights(config.train.init_from))
 
   # Donated: the next state is written where the last one was.
   train_step = jax.jit(
@@ -82,7 +84,7 @@ def train(
         _check_finite(pending, checkpoints)
         checkpoints.save(state, batches.get_state())
       if step % config.train.picture_every == 0:
-        reporter.write_pictures(step, state.ema_params)
+        reporter.write_pictures(step, state)
     _check_finite(pending, checkpoints)
     reporter.report(pending)
   finally:
@@ -94,7 +96,8 @@ def train(
 def _create_sharded_state(model, optimizer, config, mesh) -> TrainState:
   create = jax.jit(
       functools.partial(
-          create_state, model, optimizer, start=config.train.start),
+          create_state, model, optimizer, start=config.train.start,
+          trainable=tuple(config.train.trainable)),
       out_shardings=partitioning.replicated(mesh))
   # The default generator's code compiles four times as long.
   return create(jax.random.key(config.seed, impl='rbg'))

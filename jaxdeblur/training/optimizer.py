@@ -5,12 +5,25 @@ import optax
 
 
 def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
-  """Learning rate by step: linear from 0, then half a cosine to its end.
+  """Learning rate by step.
 
   Args:
-    train: config.train: `learning_rate` (the peak), `warmup_steps`, `steps`,
-      `final_learning_rate`.
+    train: config.train: `schedule`, `learning_rate` (the peak),
+      `warmup_steps`, `final_learning_rate`. 'cosine' rises linearly from 0 and
+      falls to its end in `steps`; 'cosine_restarts' is `cosine_with_restarts`
+      with `period` steps, never below its end.
+
+  Raises:
+    ValueError: the schedule is unknown, or warms up for longer than it lasts.
   """
+  if train.schedule == 'cosine_restarts':
+    return cosine_with_restarts(
+        train.learning_rate, train.final_learning_rate, train.warmup_steps,
+        train.period)
+  if train.schedule != 'cosine':
+    raise ValueError(
+        f'config.train.schedule is {train.schedule!r}: choose cosine or '
+        'cosine_restarts.')
   if not 0 <= train.warmup_steps < train.steps:
     raise ValueError(
         f'config.train.warmup_steps is {train.warmup_steps} and '

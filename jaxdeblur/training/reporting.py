@@ -13,6 +13,7 @@ import numpy as np
 
 from data_pipelines.loader import open_training_data
 from jaxdeblur import partitioning
+from jaxdeblur.training.state import TrainState
 
 _PICTURE_SEED_OFFSET = 1_000_003  # Other pairs than those of training.
 _MOST_PICTURES = 8
@@ -41,7 +42,7 @@ class Reporter:
         writer=self._writer)
     self._views = self._draw_pairs(config)
     self._restore = jax.jit(
-        lambda params, views: model.apply({'params': params}, views).image)
+        lambda variables, views: model.apply(variables, views).image)
 
   def report(
       self, step_scalars: tuple[int, Mapping[str, jax.Array]] | None
@@ -56,10 +57,11 @@ class Reporter:
           step, {f'train/{name}': float(np.asarray(value))
                  for name, value in scalars.items()})
 
-  def write_pictures(self, step: int, params: Any) -> None:
+  def write_pictures(self, step: int, state: TrainState) -> None:
     """Writes rows of input, restored and sharp for pairs that stay the same."""
     restored = self._restore(
-        params, partitioning.put_batch(self._views, self._mesh))
+        {'params': state.ema_params, **state.collections},
+        partitioning.put_batch(self._views, self._mesh))
     if not restored.is_fully_addressable:
       return  # Another process holds a part; pictures are for one host.
     rows = jnp.concatenate(

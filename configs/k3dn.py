@@ -1,0 +1,50 @@
+r"""K3DN (Yang et al. 2023) on rendered dual-pixel pairs.
+
+Published: none for this data; the paper trains on DPDD, DDD-syn and RDPD.
+
+A variant is a size (tiny, lightweight, large) and, after commas, `single` for
+the single-image mode and `stage2` for the second stage of training, which
+freezes all but the SRP blocks and starts from the first stage's weights:
+
+  python run.py --config configs/k3dn.py:tiny --workdir STAGE1 \
+      --config.data.photos=FOLDER
+  python run.py --config configs/k3dn.py:tiny,stage2 --workdir STAGE2 \
+      --config.data.photos=FOLDER --config.train.init_from=STAGE1
+
+Iterations, learning rate, weight decay and clipping are those of the paper's
+supplement, A, for DPDD. Batch and crop are ours: no source has them.
+"""
+
+import ml_collections
+
+from configs import base
+from jaxdeblur.models.k3dn import VARIANTS
+
+
+def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
+  size, *options = variant.split(',')
+  if size not in VARIANTS or set(options) - {'single', 'stage2'}:
+    raise ValueError(
+        f'Unknown variant {variant!r} of configs/k3dn.py: give a size, one of '
+        f'{", ".join(VARIANTS)}, then single or stage2 after commas.')
+  config = base.get_config()
+  single, stage2 = 'single' in options, 'stage2' in options
+  config.model = dict(
+      name='k3dn', variant=size, srp=stage2,
+      views=('center',) if single else ('left', 'right'))
+  config.data.update(
+      crop=(576, 448), tile=640, dual_pixel=True, max_radius=12.0,
+      disparity='right_first')  # The cost volume's only side.
+  config.train.update(
+      batch_size=4,
+      steps=10_200 if stage2 else 9_800,
+      loss='k3dn',
+      schedule='cosine_restarts', period=200, warmup_steps=100,
+      learning_rate=3e-4, final_learning_rate=6e-5,
+      b2=0.999,
+      weight_decay=1e-6,     # Printed as 10^6.
+      clip_norm=1e-2)
+  if stage2:
+    config.train.update(
+        trainable=('srp',), update_statistics=False, reblurring_weight=0.0)
+  return config
