@@ -12,7 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
       tile=0,                # Enlarges the tiles listed, px; 0 does not.
       dual_pixel=False,
       disparity='both',      # Of dual-pixel views: which side of the focus.
-      crop=64,
+      crop=(64, 64),         # Height and width.
       max_radius=6.0,
       sharp_share=0.15)
   config.train = dict(

@@ -29,7 +29,7 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
         f'{", ".join(_NETWORKS)}.')
   config = base.get_config()
   config.model = dict(name=_NETWORKS[variant], views=('center',), width=32)
-  config.data.update(crop=160, max_radius=12.0)
+  config.data.update(crop=(160, 160), max_radius=12.0)
   config.train.update(
       steps=200_000,
       learning_rate=1e-4,    # As IFAN, the same lineage.

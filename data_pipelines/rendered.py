@@ -32,7 +32,7 @@ class DefocusSettings:
   """What is rendered. Radii, edges and sizes in pixels.
 
   Attributes:
-    crop: size of the pairs: of both sides, or height and width.
+    crop: height and width of the pairs.
     max_radius: discs have radii uniform in [0, max_radius].
     sharp_share: share of layers with radius 0: what is sharp must stay sharp.
     two_layer_share: share of the pairs that show two depths.
@@ -52,7 +52,7 @@ class DefocusSettings:
     jpeg_share: share of the pairs whose input has been a JPEG file.
     jpeg_qualities: range of its quality, 1 to 100, as libjpeg counts.
   """
-  crop: int | tuple[int, int] = 96
+  crop: tuple[int, int] = (96, 96)
   max_radius: float = 6.0
   sharp_share: float = 0.08
   two_layer_share: float = 0.25
@@ -67,11 +67,6 @@ class DefocusSettings:
   jpeg_qualities: tuple[int, int] = (80, 98)
   dual_pixel: bool = False
   disparity: str = 'both'
-
-  @property
-  def size(self) -> tuple[int, int]:
-    """Height and width of the crop."""
-    return self.crop if isinstance(self.crop, tuple) else (self.crop,) * 2
 
   @property
   def margin(self) -> int:
@@ -171,14 +166,14 @@ def compress(picture: np.ndarray, quality: int) -> np.ndarray:
 def _cut_window(tile, rng, s: DefocusSettings) -> np.ndarray:
   """Cuts crop and margin from a tile, shrunk and turned at random."""
   quarter = int(rng.integers(4))
-  window = np.array(s.size)[::-1 if quarter % 2 else 1] + 2 * s.margin
+  window = np.array(s.crop)[::-1 if quarter % 2 else 1] + 2 * s.margin
   available = np.array(tile.shape[:2])
   scale = rng.uniform(s.shrink, 1) if rng.random() < 0.5 else 1.0
   scale = max(scale, *(window / available))
   if scale > 1:
     raise ValueError(
         f'Tiles of {available[0]} x {available[1]} px are too small for a crop '
-        f'of {s.size[0]} x {s.size[1]} px and {s.margin} px on each side of '
+        f'of {s.crop[0]} x {s.crop[1]} px and {s.margin} px on each side of '
         'it: lower config.data.crop or raise config.data.tile.')
   cut = np.minimum(np.ceil(window / scale).astype(int), available)
   y, x = rng.integers(available - cut + 1)
@@ -190,7 +185,7 @@ def _cut_window(tile, rng, s: DefocusSettings) -> np.ndarray:
 
 
 def _crop(picture, s: DefocusSettings) -> np.ndarray:
-  height, width = s.size
+  height, width = s.crop
   return picture[s.margin:s.margin + height, s.margin:s.margin + width]
 
 
@@ -248,7 +243,7 @@ def _draw_camera(rng, s: DefocusSettings) -> _Camera:
 
 def _photograph(light, camera: _Camera, rng, s: DefocusSettings) -> np.ndarray:
   """Makes what a camera's file holds of the light on its sensor, cropped."""
-  (height, width), (y, x) = s.size, camera.offset
+  (height, width), (y, x) = s.crop, camera.offset
   light = light[s.margin - y:s.margin + height, s.margin - x:s.margin + width]
   picture = quantise(_add_noise(light, camera, rng))
   if camera.quality is not None:

@@ -12,7 +12,7 @@ FIELDS: dict[str, dict[str, str]] = {
         'tile': 'size that tiles are enlarged to, px; 0 leaves them',
         'dual_pixel': 'whether left and right views are rendered',
         'disparity': 'side of the focus: left_first, right_first, both',
-        'crop': 'size of the training pairs, px: one, or height and width',
+        'crop': 'height and width of the training pairs, px',
         'max_radius': 'largest disc radius, px',
         'sharp_share': 'share of layers left sharp',
         'two_layer_share': 'share of pairs with two depths',

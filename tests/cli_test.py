@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from configs import drbnet, starter
+from configs import drbnet, k3dn, starter
 from jaxdeblur.checkpoints import load_weights, save_weights
 from jaxdeblur.config_check import check_config
 from jaxdeblur.convert import torch_drbnet, torch_k3dn
 from jaxdeblur.models import registry
+from jaxdeblur.models.k3dn import VARIANTS
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIG = ('--config', 'configs/starter.py')
@@ -69,7 +70,9 @@ def test_unknown_fields_of_a_config_are_named_together():
 
 
 @pytest.mark.parametrize('config', [
-    starter.get_config(), drbnet.get_config(), drbnet.get_config('baseline')])
+    starter.get_config(), drbnet.get_config(), drbnet.get_config('baseline'),
+    *(k3dn.get_config(f'{size}{options}') for size in VARIANTS
+      for options in ('', ',single', ',stage2', ',single,stage2'))])
 def test_every_config_names_a_network_and_known_fields(config):
   check_config(config)
   registry.create(**config.model.to_dict())

@@ -16,7 +16,7 @@ from data_pipelines.transforms import (
 )
 from jaxdeblur.optics.psf import disc
 
-SETTINGS = DefocusSettings(crop=24, max_radius=3.0)
+SETTINGS = DefocusSettings(crop=(24, 24), max_radius=3.0)
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def test_pairs_are_registered_and_in_range():
   """At radius 0, without noise, both pictures are one."""
   tile = _draw_picture(64, 64, 0)
   sharp = DefocusSettings(
-      crop=24, max_radius=3.0, sharp_share=1.0, two_layer_share=0.0,
+      crop=(24, 24), max_radius=3.0, sharp_share=1.0, two_layer_share=0.0,
       sensor_noise_share=0.0, display_noise=0.0, jpeg_share=0.0)
-  blurry = DefocusSettings(crop=24, max_radius=3.0, sharp_share=0.0)
+  blurry = DefocusSettings(crop=(24, 24), max_radius=3.0, sharp_share=0.0)
   for seed in range(10):
     pair = RenderDefocus([tile], sharp).random_map(
         tile, np.random.default_rng(seed))
@@ -152,7 +152,7 @@ def test_no_photographs_are_said(tmp_path):
 
 
 def _open(photos, **changes):
-  data = {'photos': str(photos), 'crop': 24, 'max_radius': 3.0}
+  data = {'photos': str(photos), 'crop': (24, 24), 'max_radius': 3.0}
   (photos / 'tiles.csv').write_text('file,y,x,size\n' + ''.join(
       f'photo_{i}.png,{y},0,64\n' for i in range(4) for y in (0, 16, 32)))
   return open_training_data(data, **({'batch_size': 2, 'seed': 7} | changes))
@@ -188,7 +188,7 @@ def test_processes_share_an_epoch(tmp_path):
     cv2.imwrite(str(tmp_path / f'{level:02}_.png'), flat)
   (tmp_path / 'tiles.csv').write_text('file,y,x,size\n' + ''.join(
       f'{level:02}_.png,0,0,40\n' for level in range(12)))
-  data = {'photos': str(tmp_path), 'crop': 8, 'max_radius': 3.0,
+  data = {'photos': str(tmp_path), 'crop': (8, 8), 'max_radius': 3.0,
           'two_layer_share': 0.0}
   levels = []
   for shard in (0, 1):

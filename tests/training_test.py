@@ -61,7 +61,7 @@ def collect_losses(monkeypatch):
 def make_config(photos):
   config = starter.get_config()
   config.model.width = 3
-  config.data.update(photos=str(photos), crop=16, max_radius=2.0)
+  config.data.update(photos=str(photos), crop=(16, 16), max_radius=2.0)
   config.train.update(
       batch_size=2, steps=LAST_STEP, warmup_steps=2, checkpoint_every=2,
       log_every=1, picture_every=3)
