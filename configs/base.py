@@ -44,6 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.restore = dict(
       checkpoint='starter',  # Where the weights are, unless --workdir is given.
       tile=2048,             # Larger pictures are restored in tiles, px.
-      fit='pad')
+      fit='pad',
+      show=False)            # What the network makes of them, as panels.
   config.convert = dict(dtype='float32')
   return config

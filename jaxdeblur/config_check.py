@@ -59,6 +59,7 @@ FIELDS: dict[str, dict[str, str]] = {
     'restore': {
         'checkpoint': 'the weights, unless --workdir is given',
         'tile': 'pictures larger than this are restored in tiles, px; 0 never',
+        'show': 'whether to write what the network makes of each picture, too',
         'fit': 'how pictures get a size that the network takes: pad or resize',
     },
     'convert': {

@@ -73,7 +73,8 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   model = restorer.load(arguments.workdir or config.restore.checkpoint)
   failures = restore.restore_files(
       model, tasks, tile=config.restore.tile or None,
-      fit=config.restore.fit, overwrite=arguments.overwrite)
+      fit=config.restore.fit, show=config.restore.show,
+      overwrite=arguments.overwrite)
   done = len(tasks) - len(failures)
   print(f'Restored {done} of {len(tasks)} in '
         f'{time.perf_counter() - started:.1f} s, start and compilation '

@@ -58,13 +58,15 @@ def make_weights():
     model = registry.create(**settings)
     random = np.random.default_rng(seed)
 
-    def draw(array):
+    def draw(path, array):
+      if path[-1].key in ('var', 'signs'):
+        return jnp.ones(array.shape)
       fan = np.prod(array.shape[:-1]) or 1
       scale = 0.05 if len(array.shape) == 1 else (2 / fan) ** 0.5
       return jnp.asarray(
           scale * random.standard_normal(array.shape), jnp.float32)
 
-    variables = jax.tree.map(draw, abstract_variables(model))
+    variables = jax.tree.map_with_path(draw, abstract_variables(model))
     return Weights(settings, model, variables, pathlib.Path('nowhere'))
 
   return make

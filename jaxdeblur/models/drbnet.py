@@ -156,6 +156,7 @@ class DRBNet(nn.Module):
   dtype: jnp.dtype = _FLOAT32
 
   size_multiple = (8, 8)
+  reblurs = False
 
   @property
   def required_views(self) -> tuple[str, ...]:
@@ -197,6 +198,7 @@ class DRBNetBaseline(nn.Module):
   dtype: jnp.dtype = _FLOAT32
 
   size_multiple = (8, 8)
+  reblurs = False
 
   @property
   def required_views(self) -> tuple[str, ...]:

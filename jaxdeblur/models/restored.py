@@ -2,6 +2,9 @@
 
 from flax import struct
 import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
 
 
 @struct.dataclass
@@ -20,8 +23,8 @@ class Restored:
     disparity: K3DN's R, a vector for each patch, float32
       [b, rows, columns, 256].
   """
-  image: jax.Array
-  pyramid: tuple[jax.Array, ...] = ()
-  kernels: tuple[jax.Array, ...] = ()
-  reblurred: jax.Array | None = None
-  disparity: jax.Array | None = None
+  image: Array
+  pyramid: tuple[Array, ...] = ()
+  kernels: tuple[Array, ...] = ()
+  reblurred: Array | None = None
+  disparity: Array | None = None

@@ -9,7 +9,7 @@ import time
 import jax
 import tqdm
 
-from jaxdeblur.restoration import image_file
+from jaxdeblur.restoration import image_file, inside
 from jaxdeblur.restoration.image_file import ImageFileError
 from jaxdeblur.restoration.restorer import Restorer
 
@@ -72,6 +72,7 @@ def restore_files(
     *,
     tile: int | None,
     fit: str = 'pad',
+    show: bool = False,
     overwrite: bool = False,
 ) -> list[str]:
   """Restores files one by one; one that fails does not stop the others.
@@ -83,6 +84,8 @@ def restore_files(
     tasks: what to restore.
     tile: see `Restorer.restore`.
     fit: see `Restorer.restore`.
+    show: whether to write panels of what the network makes of each picture
+      beside it, NAME_kernels.png and others; see `inside`.
     overwrite: whether results may replace what is there.
 
   Returns:
@@ -94,6 +97,8 @@ def restore_files(
       try:
         progress.write(
             _restore_task(restorer, task, overwrite, tile=tile, fit=fit))
+        if show:
+          progress.write(_write_panels(restorer, task, fit))
       except _FAILURES as error:
         failures.append(_describe(task, error))
       progress.update()
@@ -116,6 +121,18 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
            f'({width} x {height} px, fit by {options["fit"]}, '
            f'{seconds:.1f} s)']
   return '\n'.join([*lines, *(f'  note: {note}' for note in first.notes)])
+
+
+def _write_panels(restorer: Restorer, task: Task, fit: str) -> str:
+  """Writes NAME_PANEL.png beside the result; replaces older ones."""
+  views = {'picture' if name == 'center' else name: image_file.read(path).pixels
+           for name, path in task.views.items()}
+  panels = inside.draw_panels(*restorer.inspect(**views, fit=fit))
+  paths = [task.output.with_name(f'{task.output.stem}_{name}.png')
+           for name in panels]
+  for path, pixels in zip(paths, panels.values()):
+    image_file.write(path, image_file.Picture(pixels, 'png'), pixels)
+  return f'  beside it: {", ".join(path.name for path in paths)}'
 
 
 def _check_output(task: Task, overwrite: bool) -> None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdeblur.checkpoints import Weights, load_weights
+from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
 from jaxdeblur.restoration.tiling import restore_in_tiles
 
@@ -96,6 +97,41 @@ class Restorer:
     if top == 1:
       return restored.astype(first.dtype)
     return np.round(restored * top).astype(first.dtype)
+
+  def inspect(
+      self,
+      picture: np.ndarray | None = None,
+      *,
+      left: np.ndarray | None = None,
+      right: np.ndarray | None = None,
+      fit: str = 'pad',
+  ) -> tuple[Restored, dict]:
+    """Restores a picture whole and returns all that the network makes of it.
+
+    Args:
+      picture: as `restore`.
+      left: as `restore`.
+      right: as `restore`.
+      fit: as `restore`.
+
+    Returns:
+      What the model returns, reblurred where it can, for the picture at the
+      size that the network takes, as a batch of one; and the collection
+      `intermediates` of that call. All arrays are NumPy's.
+    """
+    views = self._check_views(
+        {'center': picture, 'left': left, 'right': right})
+    model = self.weights.model
+    batch = {
+        name: self._fit(view.astype(np.float32) / _top_value(view.dtype), fit)
+        [None] for name, view in views.items()}
+    options = {'reblur': True} if model.reblurs else {}
+    restored, changed = jax.jit(
+        lambda variables, views: model.apply(
+            variables, views, mutable='intermediates', **options))(
+                self._variables, batch)
+    return jax.tree.map(
+        np.asarray, (restored, changed.get('intermediates', {})))
 
   def _restore_window(self, views: dict[str, np.ndarray]) -> np.ndarray:
     batch = {name: view[None] for name, view in views.items()}

@@ -37,6 +37,10 @@ def make_objective(
     raise ValueError(
         f'config.train.loss is {train.loss!r}: choose one of '
         f'{", ".join(LOSSES)}.')
+  if train.loss == 'k3dn' and not model.reblurs:
+    raise ValueError(
+        f"config.train.loss 'k3dn' is for networks that reblur; "
+        f'{type(model).__name__} does not: choose pyramid.')
   reblurs = train.loss == 'k3dn' and train.reblurring_weight > 0
   options = {'reblur': True} if reblurs else {}
 

@@ -73,6 +73,7 @@ class K3DN(nn.Module):
 
   # Two patches: what the published program pads to.
   size_multiple = (16 * WINDOW[0], 16 * WINDOW[1])
+  reblurs = True
   # Pooling over the disparity estimator's features sees all of the picture.
   receptive_field = None
 
