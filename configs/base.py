@@ -38,6 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
       log_every=50,
       picture_every=500)
   config.eval = dict(
+      protocol='rendered_defocus',
       radii=(0.0, 2.0, 3.5, 5.0),  # Of the rendered discs, px.
       noise=1 / 255,               # Deviation, of a range of 1.
       seed=0)

@@ -52,6 +52,7 @@ FIELDS: dict[str, dict[str, str]] = {
         'picture_every': 'steps between logged pictures',
     },
     'eval': {
+        'protocol': 'rendered_defocus or pixel4',
         'radii': 'disc radii of the rendered defocus, px',
         'noise': 'deviation of the noise added, of a range of 1',
         'seed': 'of the noise',

@@ -1,35 +1,34 @@
-"""Scores a network on photographs with rendered defocus."""
+"""Scores a network on a folder, as a protocol says."""
 
 import pathlib
 
 import ml_collections
-import numpy as np
 import tqdm
 
-from data_pipelines.sources import list_photographs, read_photograph
-from jaxdeblur import metrics
 from jaxdeblur.evaluation import report
+from jaxdeblur.evaluation.pixel4 import Pixel4
 from jaxdeblur.evaluation.protocol import RenderedDefocus
 from jaxdeblur.restoration import restorer
 
-_METRICS = {'psnr': metrics.psnr, 'ssim': metrics.ssim, 'mae': metrics.mae}
+PROTOCOLS = ('rendered_defocus', 'pixel4')
 
 
 def evaluate(
     config: ml_collections.ConfigDict,
     checkpoint: str | pathlib.Path,
-    photos: str | pathlib.Path,
+    folder: str | pathlib.Path,
     output: str | pathlib.Path,
 ) -> str:
-  """Scores a checkpoint on sharp photographs blurred at stated radii.
+  """Scores a checkpoint on the pictures of a folder.
 
   Writes output/scores.json (protocol, provenance, every picture) and
   output/scores.csv, with the input's own scores beside the output's.
 
   Args:
-    config: `eval` (radii, noise, seed) and `restore.tile`.
+    config: `eval` (protocol, and radii, noise, seed of rendered defocus) and
+      `restore` (tile, fit).
     checkpoint: what `jaxdeblur.load` takes.
-    photos: folder of sharp photographs.
+    folder: sharp photographs ('rendered_defocus') or scenes ('pixel4').
     output: folder for the results.
 
   Returns:
@@ -38,38 +37,45 @@ def evaluate(
   Raises:
     CheckpointError, FileNotFoundError, ValueError: as one sentence each.
   """
-  protocol = RenderedDefocus(
-      tuple(config.eval.radii), config.eval.noise, config.eval.seed)
-  files = list_photographs(photos)
+  folder, output = pathlib.Path(folder), pathlib.Path(output)
+  protocol = _make_protocol(config.eval)
+  count = protocol.count(folder)
   model = restorer.load(checkpoint)
   rows = []
-  with tqdm.tqdm(total=len(files) * len(protocol.radii), unit='picture') as bar:
-    for file in files:
-      sharp = read_photograph(file).astype(np.float32) / 255
-      for radius in protocol.radii:
-        blurry = protocol.degrade(sharp, file.name, radius)
-        restored = model.restore(
-            blurry, tile=config.restore.tile or None, fit=config.restore.fit)
-        rows.append(report.Score(
-            file.name, f'disc radius {radius:g} px',
-            score_pair(blurry, restored, sharp)))
-        bar.update()
-  output = pathlib.Path(output)
+  with tqdm.tqdm(total=count, unit='picture') as bar:
+    for case in protocol.cases(folder):
+      restored = _restore(model, case.views, config.restore)
+      rows += [report.Score(case.picture, condition, scores)
+               for condition, scores in case.score(restored).items()]
+      bar.update()
   output.mkdir(parents=True, exist_ok=True)
-  provenance = report.provenance(model.weights.digest())
   report.write_json(
       output / 'scores.json', rows,
-      {**protocol.describe(), 'fit': config.restore.fit}, provenance)
+      {**protocol.describe(), 'fit': config.restore.fit},
+      report.provenance(model.weights.digest()))
   report.write_csv(output / 'scores.csv', rows)
   return report.format_table(rows)
 
 
-def score_pair(
-    blurry: np.ndarray, restored: np.ndarray, sharp: np.ndarray
-) -> dict[str, float]:
-  """Scores input and output against the ground truth, [h, w, 3] in [0, 1]."""
-  scores = {}
-  for name, metric in _METRICS.items():
-    scores[f'input_{name}'] = float(metric(blurry, sharp))
-    scores[name] = float(metric(restored, sharp))
-  return scores
+def _make_protocol(settings) -> RenderedDefocus | Pixel4:
+  if settings.protocol not in PROTOCOLS:
+    raise ValueError(
+        f'config.eval.protocol is {settings.protocol!r}: choose one of '
+        f'{", ".join(PROTOCOLS)}.')
+  if settings.protocol == 'pixel4':
+    return Pixel4()
+  return RenderedDefocus(
+      tuple(settings.radii), settings.noise, settings.seed)
+
+
+def _restore(model, views, settings):
+  required = model.weights.model.required_views
+  missing = [name for name in required if name not in views]
+  if missing:
+    raise ValueError(
+        f'This network reads the views {", ".join(required)}; the pictures of '
+        f'this protocol have no {", ".join(missing)}.')
+  given = {'picture' if name == 'center' else name: views[name]
+           for name in required}
+  return model.restore(
+      **given, tile=settings.tile or None, fit=settings.fit)
