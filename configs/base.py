@@ -47,5 +47,6 @@ def get_config() -> ml_collections.ConfigDict:
       tile=2048,             # Larger pictures are restored in tiles, px.
       fit='pad',
       show=False)            # What the network makes of them, as panels.
+  config.bench = dict(size=(1152, 1792), repeats=3)
   config.convert = dict(dtype='float32')
   return config

@@ -63,6 +63,10 @@ FIELDS: dict[str, dict[str, str]] = {
         'show': 'whether to write what the network makes of each picture, too',
         'fit': 'how pictures get a size that the network takes: pad or resize',
     },
+    'bench': {
+        'size': 'height and width of the picture, px',
+        'repeats': 'number of runs',
+    },
     'convert': {
         'dtype': 'of the parameters on disk',
     },

@@ -99,7 +99,19 @@ def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   return 0
 
 
+def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  del arguments
+  from jaxdeblur.benchmark import forward
+  measurement = forward.measure(config)
+  print(f'One picture of {measurement.height} x {measurement.width} px, '
+        f'float32, on {measurement.device}:')
+  print(forward.HEADER)
+  print(measurement.describe())
+  return 0
+
+
 JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
+    'bench': _bench,
     'train': _train,
     'eval': _evaluate,
     'restore': _restore,
