@@ -89,3 +89,8 @@ def test_wrong_views_for_k3dn_are_said(make_weights, views, given, sentence):
 def test_an_unknown_fit_is_said(restorer):
   with pytest.raises(ValueError, match="fit is 'crop': choose one of pad, res"):
     restorer.restore(np.zeros((8, 8, 3)), fit='crop')
+
+
+def test_tiles_of_no_size_are_said(restorer):
+  with pytest.raises(ValueError, match='Tiles of -5 px cannot be restored'):
+    restorer.restore(np.zeros((8, 8, 3)), tile=-5)

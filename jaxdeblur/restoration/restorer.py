@@ -77,6 +77,10 @@ class Restorer:
       ValueError: the views are not those that the network reads, differ in
         size or type, or hold no picture.
     """
+    if tile is not None and tile < 1:
+      raise ValueError(
+          f'Tiles of {tile} px cannot be restored: config.restore.tile is a '
+          'number of pixels, or 0 to restore pictures whole.')
     views = self._check_views(
         {'center': picture, 'left': left, 'right': right})
     first = next(iter(views.values()))
