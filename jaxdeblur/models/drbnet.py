@@ -20,12 +20,14 @@ from jaxdeblur.models.layers import (
   up_conv,
 )
 from jaxdeblur.models.restored import Restored
+from jaxdeblur.models.views import check_views
 from jaxdeblur.ops.dynamic_conv import Method, dynamic_conv
 from jaxdeblur.ops.resize import enlarge_by_repetition, shrink_by_mean
 
 SCALES = (8, 4, 2, 1)
 KERNEL_SIZE = 7
 VIEWS = (('center',), ('center', 'left', 'right'))
+SIZE_MULTIPLE = (8, 8)
 
 # Widths of each scale's layers in units of the network's width (Tab. S3).
 _IMAGE_FEATURES = {8: (2, 4, 8), 4: (2, 4, 4), 2: (2, 2, 2), 1: (2, 2, 1)}
@@ -155,7 +157,7 @@ class DRBNet(nn.Module):
   dynamic_conv_method: Method = 'auto'
   dtype: jnp.dtype = _FLOAT32
 
-  size_multiple = (8, 8)
+  size_multiple = SIZE_MULTIPLE
   reblurs = False
 
   @property
@@ -197,7 +199,7 @@ class DRBNetBaseline(nn.Module):
   width: int = 32
   dtype: jnp.dtype = _FLOAT32
 
-  size_multiple = (8, 8)
+  size_multiple = SIZE_MULTIPLE
   reblurs = False
 
   @property
@@ -223,19 +225,7 @@ class DRBNetBaseline(nn.Module):
 
 def _read_views(names, views):
   """Checks the views; returns the photograph and the encoder's input."""
-  if tuple(names) not in VIEWS:
-    raise ValueError(
-        f'DRBNet reads the views {VIEWS[0]} or {VIEWS[1]}; got {names}.')
-  missing = [name for name in names if name not in views]
-  if missing:
-    raise ValueError(
-        f'DRBNet needs the views {tuple(names)}; {missing} missing among '
-        f'{sorted(views)}.')
-  height, width = views['center'].shape[1:3]
-  if height % 8 or width % 8:
-    raise ValueError(
-        f'DRBNet takes heights and widths that are multiples of 8; got '
-        f'{height} x {width}. Pad the picture first.')
+  check_views('DRBNet', names, VIEWS, views, SIZE_MULTIPLE)
   # The network's own range is [-1, 1]; right before left, as it was published.
   scaled = {name: views[name] * 2 - 1 for name in names}
   if len(names) == 1:

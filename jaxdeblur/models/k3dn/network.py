@@ -26,6 +26,7 @@ from jaxdeblur.models.k3dn.layers import (
 from jaxdeblur.models.k3dn.psf_block import PSFBlock
 from jaxdeblur.models.k3dn.srp import SRPBlock
 from jaxdeblur.models.restored import Restored
+from jaxdeblur.models.views import check_views
 from jaxdeblur.ops.windows import join_windows, split_windows
 
 VIEWS = (('left', 'right'), ('center',))
@@ -190,17 +191,6 @@ class Decoder(nn.Module):
 
 def _read_views(names, views):
   """Checks the views; returns them in the network's own range."""
-  if tuple(names) not in VIEWS:
-    raise ValueError(
-        f'K3DN reads the views {VIEWS[0]} or {VIEWS[1]}; got {names}.')
-  missing = [name for name in names if name not in views]
-  if missing:
-    raise ValueError(
-        f'K3DN needs the views {tuple(names)}; {missing} missing among '
-        f'{sorted(views)}.')
-  size = views[names[0]].shape[1:3]
-  if any(length % (8 * window) for length, window in zip(size, WINDOW)):
-    raise ValueError(
-        f'K3DN takes heights that are multiples of {8 * WINDOW[0]} and widths '
-        f'that are multiples of {8 * WINDOW[1]}; got {size[0]} x {size[1]}.')
+  patch = (8 * WINDOW[0], 8 * WINDOW[1])
+  check_views('K3DN', names, VIEWS, views, patch)
   return tuple(views[name] - 0.5 for name in names)

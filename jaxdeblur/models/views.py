@@ -1,0 +1,41 @@
+"""What models check of the views they are given."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+
+
+def check_views(
+    network: str,
+    names: Sequence[str],
+    allowed: Sequence[Sequence[str]],
+    views: Mapping[str, jax.Array],
+    multiple: tuple[int, int],
+) -> None:
+  """Checks that a network can read its views.
+
+  Args:
+    network: what errors call it.
+    names: of the views that it was made for.
+    allowed: the sets of views that it can be made for.
+    views: the views given, [b, h, w, 3].
+    multiple: of heights and widths that it takes, px.
+
+  Raises:
+    ValueError: as one sentence.
+  """
+  if tuple(names) not in allowed:
+    raise ValueError(
+        f'{network} reads the views {" or ".join(map(str, allowed))}; got '
+        f'{tuple(names)}.')
+  missing = [name for name in names if name not in views]
+  if missing:
+    raise ValueError(
+        f'{network} needs the views {tuple(names)}; {missing} missing among '
+        f'{sorted(views)}.')
+  size = views[names[0]].shape[1:3]
+  if size[0] % multiple[0] or size[1] % multiple[1]:
+    raise ValueError(
+        f'{network} takes heights that are multiples of {multiple[0]} and '
+        f'widths that are multiples of {multiple[1]}; got {size[0]} x '
+        f'{size[1]}. Pad the picture first.')
