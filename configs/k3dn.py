@@ -14,9 +14,9 @@ freezes all but the SRP blocks and starts from the first stage's weights:
 Measured by us: only that it learns. 400 steps of `tiny`, with
 --config.data.crop="(288,336)" --config.data.tile=400
 --config.train.batch_size=1 --config.train.steps=400
---config.train.log_every=1, on two cores of a CPU in about 17 minutes: means over
-steps 1 to 50 and 351 to 400 of the deblurring loss 0.720 and 0.178, of the
-reblurring loss 0.0465 and 0.0017.
+--config.train.log_every=1, on two cores of a CPU in about 17 minutes: means
+over steps 1 to 50 and 351 to 400 of the deblurring loss 0.720 and 0.178, of
+the reblurring loss 0.0465 and 0.0017.
 
 Iterations, learning rate, weight decay and clipping are those of the paper's
 supplement, A, for DPDD. Batch and crop are ours: no source has them.
