@@ -42,7 +42,8 @@ def draw_panels(
   if restored.disparity is not None:
     panels = {
         'disparity': draw_clusters(picture, restored.disparity[0]),
-        'kernels': draw_strongest_candidates(picture, inside)}
+        'kernels': draw_strongest_candidates(
+            inside, rows=restored.disparity.shape[1])}
     if restored.reblurred is not None:
       panels['reblurred'] = _as_bytes(
           _beside([picture, np.clip(restored.reblurred[0], 0, 1)]))
@@ -106,14 +107,13 @@ def draw_clusters(
 
 
 def draw_strongest_candidates(
-    picture: Float[np.ndarray, 'h w 3'], inside: Mapping[str, Any]
+    inside: Mapping[str, Any], rows: int
 ) -> Panel:
   """Draws in each patch the candidate kernel of the first PSF block that
   counts most there; dark is 0 or less."""
   block = inside['psf1']
   candidates = np.asarray(block['candidates'][0])
   weights = np.asarray(block['kernel_weights'][0])
-  rows = picture.shape[0] // 144
   chosen = candidates[weights.argmax(axis=1)]
   chosen = chosen / np.abs(chosen).max(axis=(1, 2), keepdims=True)
   tiles = np.clip(np.pad(chosen, ((0, 0), (1, 1), (1, 1))), 0, 1)

@@ -7,6 +7,7 @@ import pathlib
 import time
 
 import jax
+import numpy as np
 import tqdm
 
 from jaxdeblur.restoration import image_file, inside
@@ -109,9 +110,7 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
   pictures = {name: image_file.read(path) for name, path in task.views.items()}
-  views = {'picture' if name == 'center' else name: picture.pixels
-           for name, picture in pictures.items()}
-  restored = restorer.restore(**views, **options)
+  restored = restorer.restore(**_name_views(pictures), **options)
   first = next(iter(pictures.values()))
   task.output.parent.mkdir(parents=True, exist_ok=True)
   image_file.write(task.output, first, restored)
@@ -123,11 +122,17 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
   return '\n'.join([*lines, *(f'  note: {note}' for note in first.notes)])
 
 
+def _name_views(pictures) -> dict[str, np.ndarray]:
+  """Names the pixels of views as the arguments of `Restorer.restore`."""
+  return {'picture' if name == 'center' else name: picture.pixels
+          for name, picture in pictures.items()}
+
+
 def _write_panels(restorer: Restorer, task: Task, fit: str) -> str:
   """Writes NAME_PANEL.png beside the result; replaces older ones."""
-  views = {'picture' if name == 'center' else name: image_file.read(path).pixels
-           for name, path in task.views.items()}
-  panels = inside.draw_panels(*restorer.inspect(**views, fit=fit))
+  pictures = {name: image_file.read(path) for name, path in task.views.items()}
+  panels = inside.draw_panels(
+      *restorer.inspect(**_name_views(pictures), fit=fit))
   paths = [task.output.with_name(f'{task.output.stem}_{name}.png')
            for name in panels]
   for path, pixels in zip(paths, panels.values()):

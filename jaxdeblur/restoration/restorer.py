@@ -43,6 +43,9 @@ class Restorer:
     # Only the picture is asked for, so XLA never keeps the kernels.
     self._apply = jax.jit(
         lambda variables, views: model.apply(variables, views).image)
+    options = {'reblur': True} if model.reblurs else {}
+    self._inspect = jax.jit(lambda variables, views: model.apply(
+        variables, views, mutable='intermediates', **options))
 
   def restore(
       self,
@@ -125,15 +128,10 @@ class Restorer:
     """
     views = self._check_views(
         {'center': picture, 'left': left, 'right': right})
-    model = self.weights.model
     batch = {
         name: self._fit(view.astype(np.float32) / _top_value(view.dtype), fit)
         [None] for name, view in views.items()}
-    options = {'reblur': True} if model.reblurs else {}
-    restored, changed = jax.jit(
-        lambda variables, views: model.apply(
-            variables, views, mutable='intermediates', **options))(
-                self._variables, batch)
+    restored, changed = self._inspect(self._variables, batch)
     return jax.tree.map(
         np.asarray, (restored, changed.get('intermediates', {})))
 
