@@ -11,9 +11,10 @@ from jaxdeblur.models.k3dn.layers import (
   residual_blocks,
   torch_bias,
 )
+from jaxdeblur.ops.local_similarity import local_similarity
 
 _REACH = 4  # Offsets from -4 to 4, in pixels.
-_OFFSETS = 2 * _REACH + 1
+_BAND = 36  # Rows; divides the heights that K3DN takes.
 
 
 class SRPBlock(nn.Module):
@@ -54,9 +55,8 @@ class SRPBlock(nn.Module):
 class Gate(nn.Module):
   """A 3 x 3 convolution of the 81 similarities, never held all at once.
 
-  The convolution is a sum over its input channels: one row of nine offsets is
-  computed, convolved and added before the next. Its gradient computes each row
-  anew.
+  They are computed and convolved in bands of rows, one after the other; the
+  gradient computes each band anew.
   """
   channels: int
 
@@ -66,28 +66,41 @@ class Gate(nn.Module):
       query: Float[Array, 'b h w c'],
       key: Float[Array, 'b h w c'],
   ) -> Float[Array, 'b h w c']:
+    offsets = (2 * _REACH + 1) ** 2
     kernel = self.param(
-        'kernel', TORCH_INIT, (3, 3, _OFFSETS ** 2, self.channels),
-        jnp.float32)
+        'kernel', TORCH_INIT, (3, 3, offsets, self.channels), jnp.float32)
     bias = self.param(
-        'bias', torch_bias(9 * _OFFSETS ** 2), (self.channels,),
-        jnp.float32)
-    _, height, width, _ = query.shape
-    border = (_REACH, _REACH)
-    padded = jnp.pad(key, ((0, 0), border, border, (0, 0)))
+        'bias', torch_bias(9 * offsets), (self.channels,), jnp.float32)
 
     @jax.checkpoint
-    def add_row(total, row):
-      keys = lax.dynamic_slice_in_dim(padded, row, height, axis=1)
-      similarities = jnp.stack(
-          [(query * keys[:, :, j:j + width]).mean(axis=-1)
-           for j in range(_OFFSETS)], axis=-1)
-      part = lax.dynamic_slice_in_dim(
-          kernel, row * _OFFSETS, _OFFSETS, axis=2)
-      return total + lax.conv_general_dilated(
-          similarities, part, (1, 1), ((1, 1), (1, 1)),
-          dimension_numbers=('NHWC', 'HWIO', 'NHWC')), None
+    def gate_band(band):
+      return lax.conv_general_dilated(
+          local_similarity(*band).astype(query.dtype),
+          kernel.astype(query.dtype), (1, 1), ((0, 0), (1, 1)),
+          dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
-    total, _ = lax.scan(
-        add_row, jnp.zeros_like(query), jnp.arange(_OFFSETS))
-    return total + bias[None, None, None]
+    # Beyond the picture queries are zero, and so are their similarities, as
+    # the convolution's own zeros would be.
+    bands = lax.map(gate_band, (
+        _split_bands(query, border=1),
+        _split_bands(_pad_columns(key, _REACH), border=1 + _REACH)))
+    batch, height, width, _ = query.shape
+    joined = jnp.moveaxis(bands, 0, 1).reshape(
+        batch, -1, width, self.channels)
+    return joined[:, :height] + bias[None, None, None].astype(query.dtype)
+
+
+def _pad_columns(x: Array, border: int) -> Array:
+  return jnp.pad(x, ((0, 0), (0, 0), (border, border), (0, 0)))
+
+
+def _split_bands(
+    x: Float[Array, 'b h w c'], border: int
+) -> Float[Array, 'n b i w c']:
+  """Bands of rows with `border` rows above and below them, zeros beyond x."""
+  height = x.shape[1]
+  missing = -height % _BAND
+  x = jnp.pad(x, ((0, 0), (border, border + missing), (0, 0), (0, 0)))
+  return jnp.stack([
+      x[:, first:first + _BAND + 2 * border]
+      for first in range(0, height, _BAND)])
