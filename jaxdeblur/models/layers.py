@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdeblur.ops.conv import conv_general_dilated
+
 Initializer = Callable[..., jax.Array]
 
 _HE_NORMAL = nn.initializers.he_normal()
@@ -37,7 +39,7 @@ def conv(
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(stride, stride),
       padding=((pad, pad), (pad, pad)), kernel_init=kernel_init, dtype=dtype,
-      use_bias=use_bias, name=name)
+      use_bias=use_bias, conv_general_dilated=conv_general_dilated, name=name)
 
 
 def up_conv(

@@ -11,6 +11,7 @@ from jaxdeblur.models.k3dn.layers import (
   residual_blocks,
   torch_bias,
 )
+from jaxdeblur.ops.conv import conv, conv_general_dilated
 from jaxdeblur.ops.local_similarity import local_similarity
 
 _REACH = 4  # Offsets from -4 to 4, in pixels.
@@ -37,19 +38,20 @@ class SRPBlock(nn.Module):
   def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
     channels = x.shape[-1]
 
-    def conv(name, init=TORCH_INIT, bias_init=None):
+    def layer(name, init=TORCH_INIT, bias_init=None):
       bias_init = bias_init or torch_bias(9 * channels)
       return nn.Conv(
           channels, (3, 3), padding=((1, 1), (1, 1)), kernel_init=init,
-          bias_init=bias_init, dtype=self.dtype, name=name)
+          bias_init=bias_init, dtype=self.dtype, name=name,
+          conv_general_dilated=conv_general_dilated)
 
-    similarity = Gate(channels, name='gate')(conv('query')(x), conv('key')(x))
-    y = conv('in')(x * similarity)
+    similarity = Gate(channels, name='gate')(layer('query')(x), layer('key')(x))
+    y = layer('in')(x * similarity)
     y = residual_blocks(y, self.blocks, 'res', self.dtype)
     if self.zero_start:
       zeros = nn.initializers.zeros
-      return conv('out', zeros, zeros)(y) + x
-    return conv('out')(y) + x
+      return layer('out', zeros, zeros)(y) + x
+    return layer('out')(y) + x
 
 
 class Gate(nn.Module):
@@ -74,10 +76,9 @@ class Gate(nn.Module):
 
     @jax.checkpoint
     def gate_band(band):
-      return lax.conv_general_dilated(
+      return conv(
           local_similarity(*band).astype(query.dtype),
-          kernel.astype(query.dtype), (1, 1), ((0, 0), (1, 1)),
-          dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+          kernel.astype(query.dtype), padding=((0, 0), (1, 1)))
 
     # Beyond the picture queries are zero, and so are their similarities, as
     # the convolution's own zeros would be.

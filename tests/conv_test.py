@@ -1,0 +1,71 @@
+"""Convolutions and their gradients against XLA's own."""
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdeblur.ops import conv as conv_module
+from jaxdeblur.ops.conv import conv, conv_general_dilated, kernel_gradient
+
+_CASES = {  # Size of the kernel, strides, padding.
+    'same': ((3, 3), (1, 1), ((1, 1), (1, 1))),
+    'stride 2': ((3, 3), (2, 2), ((1, 1), (1, 1))),
+    'valid rows': ((3, 3), (1, 1), ((0, 0), (1, 1))),
+    'uneven': ((2, 5), (2, 1), ((0, 3), (4, 1))),
+    '1 x 1': ((1, 1), (1, 1), ((0, 0), (0, 0))),
+}
+
+
+def _array(*shape, seed):
+  return jnp.asarray(
+      np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def _xla(x, kernel, strides, padding):
+  return lax.conv_general_dilated(
+      x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+@pytest.mark.parametrize('band_values', [1, 2000, 2 ** 20])
+@pytest.mark.parametrize('case', _CASES)
+def test_gradients_are_those_of_xla(case, band_values, monkeypatch):
+  # From bands of one row, through several, to one for all.
+  monkeypatch.setattr(conv_module, '_BAND_VALUES', band_values)
+  size, strides, padding = _CASES[case]
+  x, kernel = _array(2, 11, 13, 3, seed=1), _array(*size, 3, 4, seed=2)
+  expected, to_both = jax.vjp(
+      lambda x, kernel: _xla(x, kernel, strides, padding), x, kernel)
+  slopes = _array(*expected.shape, seed=3)
+  out, to_ours = jax.vjp(
+      lambda x, kernel: conv(x, kernel, strides, padding), x, kernel)
+  np.testing.assert_array_equal(out, expected)
+  for ours, xla in zip(to_ours(slopes), to_both(slopes)):
+    np.testing.assert_allclose(ours, xla, rtol=1e-5, atol=2e-5)
+  np.testing.assert_allclose(
+      kernel_gradient(
+          x, slopes, size=size, strides=strides, padding=padding),
+      to_both(slopes)[1], rtol=1e-5, atol=2e-5)
+
+
+def test_sums_bfloat16_in_float32():
+  x = jnp.ones((1, 40, 40, 1), jnp.bfloat16)
+  gradient = kernel_gradient(
+      x, x, size=(1, 1), strides=(1, 1), padding=((0, 0), (0, 0)))
+  # Above 256, bfloat16 does not hold every whole number.
+  assert gradient.dtype == jnp.float32 and gradient.item() == 1600
+
+
+@pytest.mark.parametrize('settings', [
+    dict(padding='SAME'), dict(kernel_dilation=2, padding=2),
+    dict(feature_group_count=2, padding=1), dict(padding=1)])
+def test_stands_in_for_the_convolution_of_flax(settings):
+  x = _array(1, 9, 8, 4, seed=1)
+  theirs = nn.Conv(6, (3, 3), **settings)
+  ours = nn.Conv(
+      6, (3, 3), conv_general_dilated=conv_general_dilated, **settings)
+  variables = theirs.init(jax.random.key(0), x)
+  np.testing.assert_array_equal(
+      ours.apply(variables, x), theirs.apply(variables, x))
