@@ -19,6 +19,10 @@ from jaxtyping import Array, Float
 # to 192 channels; all that fits in one band is left to XLA.
 _BAND_VALUES = 2 ** 20
 
+# Of a picture: below, XLA's own is as fast. With bands for all, the gradients
+# of a DRBNet of width 16 for 96 x 96 px took 0.89 s, not 0.68 s.
+_FEWEST_PIXELS = 4096
+
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -95,7 +99,8 @@ def _backward(strides, padding, saved, cotangent):
     return gradient(x, cotangent).astype(kernel.dtype)
 
   patches = cotangent.size // cotangent.shape[-1] * kernel[..., 0].size
-  if patches <= _BAND_VALUES:
+  pixels = cotangent.shape[1] * cotangent.shape[2]
+  if pixels < _FEWEST_PIXELS or patches <= _BAND_VALUES:
     return *to_x(cotangent), native(x, cotangent)
   return *to_x(cotangent), lax.platform_dependent(
       x, cotangent, cpu=in_bands, default=native)
