@@ -28,6 +28,7 @@ def conv(
     name: str,
     dtype: jnp.dtype = jnp.float32,
     kernel_init: Initializer = _HE_NORMAL,
+    bias_init: Initializer = nn.initializers.zeros,
     use_bias: bool = True,
 ) -> nn.Conv:
   """Makes a convolution that pads (k - 1) // 2 zeros on both sides.
@@ -38,8 +39,9 @@ def conv(
   pad = (kernel_size - 1) // 2
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(stride, stride),
-      padding=((pad, pad), (pad, pad)), kernel_init=kernel_init, dtype=dtype,
-      use_bias=use_bias, conv_general_dilated=conv_general_dilated, name=name)
+      padding=((pad, pad), (pad, pad)), kernel_init=kernel_init,
+      bias_init=bias_init, dtype=dtype, use_bias=use_bias,
+      conv_general_dilated=conv_general_dilated, name=name)
 
 
 def up_conv(

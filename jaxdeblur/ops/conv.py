@@ -74,6 +74,10 @@ def conv(
   Returns:
     The sums; differentiable backwards (`jax.grad`), not forwards (`jax.jvp`).
   """
+  return _convolve(x, kernel, strides, padding)
+
+
+def _convolve(x, kernel, strides, padding):
   return lax.conv_general_dilated(
       x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
@@ -84,19 +88,17 @@ def _forward(x, kernel, strides, padding):
 
 def _backward(strides, padding, saved, cotangent):
   x, kernel = saved
-  convolve = functools.partial(
-      lax.conv_general_dilated, window_strides=strides, padding=padding,
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-  _, to_x = jax.vjp(lambda x: convolve(x, kernel), x)
-  gradient = functools.partial(
-      kernel_gradient, size=kernel.shape[:2], strides=strides, padding=padding)
+  _, to_x = jax.vjp(lambda x: _convolve(x, kernel, strides, padding), x)
 
   def native(x, cotangent):
-    _, to_kernel = jax.vjp(lambda kernel: convolve(x, kernel), kernel)
+    _, to_kernel = jax.vjp(
+        lambda kernel: _convolve(x, kernel, strides, padding), kernel)
     return to_kernel(cotangent)[0]
 
   def in_bands(x, cotangent):
-    return gradient(x, cotangent).astype(kernel.dtype)
+    return kernel_gradient(
+        x, cotangent, size=kernel.shape[:2], strides=strides, padding=padding,
+    ).astype(kernel.dtype)
 
   patches = cotangent.size // cotangent.shape[-1] * kernel[..., 0].size
   pixels = cotangent.shape[1] * cotangent.shape[2]
@@ -136,7 +138,7 @@ def kernel_gradient(
   number = -(-rows // most)
   band = -(-rows // number)  # Alike, so that little is filled up.
   height = (band - 1) * strides[0] + size[0]
-  last = ((number - 1) * band * strides[0] + height)
+  last = (number - 1) * band * strides[0] + height
   (top, _), (left, _) = padding
   width = (columns - 1) * strides[1] + size[1]
   x = _place(x, (top, left), (last, width))

@@ -6,12 +6,13 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdeblur.models import layers
 from jaxdeblur.models.k3dn.layers import (
   TORCH_INIT,
   residual_blocks,
   torch_bias,
 )
-from jaxdeblur.ops.conv import conv, conv_general_dilated
+from jaxdeblur.ops.conv import conv as conv_pictures
 from jaxdeblur.ops.local_similarity import local_similarity
 
 _REACH = 4  # Offsets from -4 to 4, in pixels.
@@ -38,20 +39,20 @@ class SRPBlock(nn.Module):
   def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
     channels = x.shape[-1]
 
-    def layer(name, init=TORCH_INIT, bias_init=None):
-      bias_init = bias_init or torch_bias(9 * channels)
-      return nn.Conv(
-          channels, (3, 3), padding=((1, 1), (1, 1)), kernel_init=init,
-          bias_init=bias_init, dtype=self.dtype, name=name,
-          conv_general_dilated=conv_general_dilated)
+    torch_start = torch_bias(9 * channels)
 
-    similarity = Gate(channels, name='gate')(layer('query')(x), layer('key')(x))
-    y = layer('in')(x * similarity)
+    def conv(name, kernel_init=TORCH_INIT, bias_init=torch_start):
+      return layers.conv(
+          channels, name=name, dtype=self.dtype, kernel_init=kernel_init,
+          bias_init=bias_init)
+
+    similarity = Gate(channels, name='gate')(conv('query')(x), conv('key')(x))
+    y = conv('in')(x * similarity)
     y = residual_blocks(y, self.blocks, 'res', self.dtype)
     if self.zero_start:
       zeros = nn.initializers.zeros
-      return layer('out', zeros, zeros)(y) + x
-    return layer('out')(y) + x
+      return conv('out', zeros, zeros)(y) + x
+    return conv('out')(y) + x
 
 
 class Gate(nn.Module):
@@ -76,7 +77,7 @@ class Gate(nn.Module):
 
     @jax.checkpoint
     def gate_band(band):
-      return conv(
+      return conv_pictures(
           local_similarity(*band).astype(query.dtype),
           kernel.astype(query.dtype), padding=((0, 0), (1, 1)))
 
