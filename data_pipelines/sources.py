@@ -9,7 +9,7 @@ import re
 import cv2
 import numpy as np
 
-_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
         f'{folder} is no folder: config.data.photos names the folder of sharp '
         'photographs.')
   files = sorted(
-      file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+      file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
   if not files:
     raise FileNotFoundError(
-        f'{folder} holds no photographs ({", ".join(_SUFFIXES)}).')
+        f'{folder} holds no photographs ({", ".join(SUFFIXES)}).')
   return files
 
 

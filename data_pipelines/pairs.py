@@ -1,0 +1,162 @@
+"""Recorded pairs: out-of-focus views of scenes, with the sharp picture or not.
+
+A source is random access and decodes on demand, so that Grain can shuffle,
+share and resume it. Pictures stay as they are stored, 8 or 16 bits, until they
+are cropped: a batch of crops then costs no more than its crops.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from data_pipelines.sources import SUFFIXES
+
+# The folders of a plain folder of pairs, and the views they hold.
+FOLDERS = {
+    'blurry': 'center', 'left': 'left', 'right': 'right', 'sharp': 'sharp'}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+  """The views of one scene.
+
+  Attributes:
+    scene: its name, unique in its source; no path of this machine.
+    views: any of 'center', 'left', 'right', and 'sharp', the ground truth;
+      uint8 or uint16 RGB [h, w, 3], all of one size.
+    place: 'indoor' or 'outdoor'; '' where that is not known.
+    camera: what recorded it; '' where that is not known.
+  """
+  scene: str
+  views: Mapping[str, np.ndarray]
+  place: str = ''
+  camera: str = ''
+
+
+class PairSource(Protocol):
+  """Pairs by index; what Grain and evaluation read.
+
+  Attributes:
+    views: the views that every pair has.
+  """
+  views: tuple[str, ...]
+
+  def __len__(self) -> int:
+    ...
+
+  def __getitem__(self, index: int) -> Pair:
+    ...
+
+
+class FolderPairs:
+  """Pairs in plain folders: blurry/ or left/ and right/, and sharp/.
+
+  Pictures of one scene share a name, whatever their formats' suffixes. sharp/
+  may be missing where there is no ground truth.
+
+  Attributes:
+    views: the views that every pair has.
+  """
+
+  def __init__(self, folder: str | pathlib.Path):
+    """Lists the pairs in `folder`.
+
+    Raises:
+      FileNotFoundError: there is no such folder, or nothing out of focus in it.
+      ValueError: a scene lacks a view, or comes twice.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+      raise FileNotFoundError(f'{folder} is no folder.')
+    files = {view: _list_by_name(folder / name)
+             for name, view in FOLDERS.items() if (folder / name).is_dir()}
+    self.views = tuple(files)
+    if not {'center', 'left', 'right'} & set(files):
+      found = ', '.join(sorted(child.name for child in folder.iterdir())[:8])
+      raise FileNotFoundError(
+          f'{folder} holds no pairs: expected its folders blurry, or left and '
+          f'right, and sharp beside them; found {found or "nothing"}.')
+    self._scenes = sorted(set().union(*files.values()))
+    for view, named in files.items():
+      missing = [scene for scene in self._scenes if scene not in named]
+      if missing:
+        raise ValueError(
+            f'{folder}: {len(missing)} of {len(self._scenes)} scenes have no '
+            f'{view} view, {missing[0]} first. Complete the pairs or take '
+            'their other pictures out.')
+    if not self._scenes:
+      raise FileNotFoundError(
+          f'{folder} holds folders of pairs without pictures '
+          f'({", ".join(SUFFIXES)}).')
+    self._files = files
+
+  def __len__(self) -> int:
+    return len(self._scenes)
+
+  def __getitem__(self, index: int) -> Pair:
+    scene = self._scenes[index]
+    return Pair(scene, read_views(
+        {view: named[scene] for view, named in self._files.items()}))
+
+
+def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
+  """Decodes the views of one scene.
+
+  Raises:
+    ValueError: a file cannot be decoded, or their sizes differ.
+  """
+  views = {view: read_picture(file) for view, file in files.items()}
+  (first, picture), *others = views.items()
+  for view, other in others:
+    if other.shape != picture.shape:
+      raise ValueError(
+          f'{files[view]} is {other.shape[0]} x {other.shape[1]} px, but '
+          f'{files[first]} is {picture.shape[0]} x {picture.shape[1]} px: '
+          'the views of a scene must have one size.')
+  return views
+
+
+def read_picture(file: str | pathlib.Path) -> np.ndarray:
+  """Decodes a picture file as stored: uint8 or uint16 RGB [h, w, 3].
+
+  Grey is repeated and alpha left out (some of LFDOF's files have it).
+
+  Raises:
+    ValueError: the file is missing, damaged, or neither 8- nor 16-bit.
+  """
+  # Neither turned by EXIF nor reduced to 8 bits.
+  pixels = cv2.imread(
+      str(file), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+      | cv2.IMREAD_IGNORE_ORIENTATION)
+  if pixels is None:
+    exists = pathlib.Path(file).exists()
+    raise ValueError(
+        f'{file} {"cannot be decoded" if exists else "is missing"}: expected a '
+        'picture of 8 or 16 bits.')
+  if pixels.dtype not in (np.uint8, np.uint16):
+    raise ValueError(
+        f'{file} holds {pixels.dtype} samples; expected 8 or 16 bits.')
+  return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def as_float(picture: np.ndarray) -> np.ndarray:
+  """uint8 or uint16 samples -> float32 in [0, 1]."""
+  top = np.float32(np.iinfo(picture.dtype).max)
+  return picture.astype(np.float32) / top
+
+
+def _list_by_name(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+  named: dict[str, pathlib.Path] = {}
+  for file in sorted(folder.iterdir()):
+    if file.suffix.lower() not in SUFFIXES:
+      continue
+    if file.stem in named:
+      raise ValueError(
+          f'{named[file.stem]} and {file} have one name: each scene needs one '
+          'of its own.')
+    named[file.stem] = file
+  return named
