@@ -1,13 +1,16 @@
 """Picture files through a network: what is written, what is said."""
 
+import json
+
 import numpy as np
 from PIL import Image
 import pytest
 import tifffile
 
 from configs import starter
+import jaxdeblur
 from jaxdeblur import jobs
-from jaxdeblur.checkpoints import save_weights
+from jaxdeblur.checkpoints import load_weights, save_weights
 
 SIZE = (40, 24)  # Width and height, as Pillow counts.
 
@@ -93,7 +96,7 @@ def test_one_bad_file_does_not_stop_a_folder(restore, tmp_path):
 
   assert code == 1
   assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-      'a.png', 'c.jpg']
+      'a.png', 'c.jpg', 'restored.json']
   assert 'Restored 2 of 5' in printed
   errors = [line for line in printed.splitlines() if line.startswith('error:')]
   assert len(errors) == 3
@@ -101,6 +104,29 @@ def test_one_bad_file_does_not_stop_a_folder(restore, tmp_path):
     assert str(folder / name) in error
   assert 'damaged or cut short' in errors[0]
   assert 'is 1 x 1 px' in errors[2]
+
+
+def test_how_results_were_made_is_recorded(restore, weights, tmp_path):
+  for name in ('a.png', 'b.png'):  # One run each: entries are kept.
+    _save(tmp_path / name)
+    assert restore(name)[0] == 0
+  record = json.loads((tmp_path / 'out' / 'restored.json').read_text())
+  assert list(record) == ['a.png', 'b.png']
+  assert record['b.png'] == {
+      'views': {'center': 'b.png'},
+      'network': {'name': 'drbnet', 'views': ['center'], 'width': 2},
+      'checkpoint': load_weights(weights).digest(),
+      'fit': 'pad', 'tile': 2048, 'jaxdeblur': jaxdeblur.__version__}
+
+
+def test_a_file_that_is_no_record_is_left_alone(restore, tmp_path):
+  _save(tmp_path / 'photo.png')
+  (tmp_path / 'out').mkdir()
+  (tmp_path / 'out' / 'restored.json').write_text('my own notes')
+  code, printed = restore('photo.png')
+  assert code == 1 and 'is no record of restored pictures' in printed
+  assert (tmp_path / 'out' / 'restored.json').read_text() == 'my own notes'
+  assert not (tmp_path / 'out' / 'photo.png').exists()
 
 
 def test_results_are_not_overwritten_unasked(restore, tmp_path):

@@ -159,6 +159,7 @@ class DRBNet(nn.Module):
 
   size_multiple = SIZE_MULTIPLE
   reblurs = False
+  seen_side = None
 
   @property
   def required_views(self) -> tuple[str, ...]:
@@ -201,6 +202,7 @@ class DRBNetBaseline(nn.Module):
 
   size_multiple = SIZE_MULTIPLE
   reblurs = False
+  seen_side = None
 
   @property
   def required_views(self) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def write(
           f'{pixels.shape}, the picture is {picture.pixels.dtype} '
           f'{picture.pixels.shape}; restore at its size and type.')
     try:
-      _write_whole(path, _encode(picture, pixels))
+      write_whole(path, _encode(picture, pixels))
     except OSError as error:
       raise ImageFileError(f'cannot be written: {_reason(error)}.') from error
 
@@ -234,7 +234,7 @@ def _upright(stored: np.ndarray, orientation: int) -> np.ndarray:
   return stored
 
 
-def _write_whole(path: pathlib.Path, data: bytes | bytearray) -> None:
+def write_whole(path: pathlib.Path, data: bytes | bytearray) -> None:
   """Writes a file that others see whole or not at all."""
   unfinished = path.with_name(f'.{secrets.token_hex(8)}.tmp')
   try:

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+import warnings
 
 import jax
 import numpy as np
@@ -12,7 +13,8 @@ import tqdm
 
 from jaxdeblur.restoration import image_file, inside
 from jaxdeblur.restoration.image_file import ImageFileError
-from jaxdeblur.restoration.restorer import Restorer
+from jaxdeblur.restoration.record import Record
+from jaxdeblur.restoration.restorer import Restorer, ViewOrderWarning
 
 # What a single picture may fail with; others go on.
 _FAILURES = (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError)
@@ -78,7 +80,8 @@ def restore_files(
 ) -> list[str]:
   """Restores files one by one; one that fails does not stop the others.
 
-  Prints a line for each, with a progress bar if there are several.
+  Prints a line for each, with a progress bar if there are several, and records
+  how each result was made in its folder's restored.json.
 
   Args:
     restorer: the network.
@@ -93,11 +96,14 @@ def restore_files(
     A sentence for each failure.
   """
   failures = []
+  record = Record(restorer.weights, tile=tile, fit=fit)
   with _progress(tasks) as progress:
     for task in tasks:
       try:
+        record.check(task.output)
         progress.write(
             _restore_task(restorer, task, overwrite, tile=tile, fit=fit))
+        record.add(task.output, task.views)
         if show:
           progress.write(_write_panels(restorer, task, fit))
       except _FAILURES as error:
@@ -110,7 +116,9 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
   pictures = {name: image_file.read(path) for name, path in task.views.items()}
-  restored = restorer.restore(**_name_views(pictures), **options)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always', ViewOrderWarning)
+    restored = restorer.restore(**_name_views(pictures), **options)
   first = next(iter(pictures.values()))
   task.output.parent.mkdir(parents=True, exist_ok=True)
   image_file.write(task.output, first, restored)
@@ -119,7 +127,8 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
   lines = [f'{task.name} -> {task.output} '
            f'({width} x {height} px, fit by {options["fit"]}, '
            f'{seconds:.1f} s)']
-  return '\n'.join([*lines, *(f'  note: {note}' for note in first.notes)])
+  notes = [*first.notes, *(str(warning.message) for warning in caught)]
+  return '\n'.join([*lines, *(f'  note: {note}' for note in notes)])
 
 
 def _name_views(pictures) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """A trained network that restores NumPy pictures."""
 
 import pathlib
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jaxdeblur.checkpoints import Weights, load_weights
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
 from jaxdeblur.restoration.tiling import restore_in_tiles
+from jaxdeblur.restoration.view_order import describe_order
 
 FITS = ('pad', 'resize')
 
@@ -27,6 +29,10 @@ def load(path: str | pathlib.Path) -> 'Restorer':
     CheckpointError: there is no checkpoint, or it cannot be read.
   """
   return Restorer(load_weights(path))
+
+
+class ViewOrderWarning(UserWarning):
+  """Dual-pixel views may have been given in exchange."""
 
 
 class Restorer:
@@ -76,6 +82,9 @@ class Restorer:
     Returns:
       The restored picture, of the picture's size and type.
 
+    Warns:
+      ViewOrderWarning: the views' shift is one that the network cannot compare.
+
     Raises:
       ValueError: the views are not those that the network reads, differ in
         size or type, or hold no picture.
@@ -86,6 +95,7 @@ class Restorer:
           'number of pixels, or 0 to restore pictures whole.')
     views = self._check_views(
         {'center': picture, 'left': left, 'right': right})
+    self._warn_of_order(views)
     first = next(iter(views.values()))
     height, width = first.shape[:2]
     top = _top_value(first.dtype)
@@ -134,6 +144,13 @@ class Restorer:
     restored, changed = self._inspect(self._variables, batch)
     return jax.tree.map(
         np.asarray, (restored, changed.get('intermediates', {})))
+
+  def _warn_of_order(self, views: dict[str, np.ndarray]) -> None:
+    if 'left' in views:
+      sentence = describe_order(
+          views['left'], views['right'], self.weights.model.seen_side)
+      if sentence:
+        warnings.warn(sentence, ViewOrderWarning, stacklevel=3)
 
   def _restore_window(self, views: dict[str, np.ndarray]) -> np.ndarray:
     batch = {name: view[None] for name, view in views.items()}

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from flax import linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+import numpy as np
 
 from jaxdeblur.models.k3dn.disparity import (
   DualPixelDisparity,
@@ -81,6 +82,17 @@ class K3DN(nn.Module):
   @property
   def required_views(self) -> tuple[str, ...]:
     return self.views
+
+  @property
+  def seen_side(self) -> int | None:
+    """Where the right view's content must lie to be compared.
+
+    -1 is to the left of where the left view has it, 1 to the right; None if the
+    cost volume has both sides, or there is none.
+    """
+    signs = {-np.sign(shift) for shift in self.cost_shifts if shift}
+    dual = len(self.views) == 2
+    return int(signs.pop()) if dual and len(signs) == 1 else None
 
   def setup(self):
     self.encoder = Encoder(self.base_channels, self.num_blocks, self.dtype)

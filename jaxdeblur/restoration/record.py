@@ -1,0 +1,67 @@
+"""How each restored picture was made, in a file beside them."""
+
+from collections.abc import Mapping
+import json
+import pathlib
+
+import jaxdeblur
+from jaxdeblur.checkpoints import Weights
+from jaxdeblur.restoration.image_file import write_whole
+
+NAME = 'restored.json'
+
+
+class Record:
+  """Keeps FOLDER/restored.json up to date with the results in FOLDER.
+
+  It maps a result's name to the names of the files it was made of, the
+  network, its weights' digest, how the picture was fitted to a size that the
+  network takes, the tiles, and this package's version.
+  """
+
+  def __init__(self, weights: Weights, tile: int | None, fit: str):
+    """Takes what all results have in common; see `Restorer.restore`."""
+    self._common = {
+        'network': dict(weights.settings),
+        'checkpoint': weights.digest(),
+        'fit': fit,
+        'tile': tile,
+        'jaxdeblur': jaxdeblur.__version__,
+    }
+
+  def check(self, output: pathlib.Path) -> None:
+    """Raises a ValueError if a result could not be recorded; see `add`."""
+    _read(output.with_name(NAME))
+
+  def add(
+      self, output: pathlib.Path, views: Mapping[str, pathlib.Path]
+  ) -> None:
+    """Records a result; other results' entries stay as they are.
+
+    Args:
+      output: the result's file.
+      views: what it was made of, by view.
+
+    Raises:
+      ValueError: restored.json is there already, but holds something else.
+    """
+    path = output.with_name(NAME)
+    entries = _read(path) | {output.name: {
+        'views': {view: file.name for view, file in views.items()},
+        **self._common}}
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    write_whole(path, (text + '\n').encode())
+
+
+def _read(path: pathlib.Path) -> dict:
+  if not path.exists():
+    return {}
+  try:
+    entries = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError:  # Neither JSON nor UTF-8.
+    entries = None
+  if not isinstance(entries, dict):
+    raise ValueError(
+        f'{path} is no record of restored pictures: move it elsewhere, or name '
+        'another --output folder.')
+  return entries
