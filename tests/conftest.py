@@ -59,7 +59,7 @@ def make_weights():
     random = np.random.default_rng(seed)
 
     def draw(path, array):
-      if path[-1].key in ('var', 'signs'):
+      if path[-1].key in ('var', 'signs', 'scale'):
         return jnp.ones(array.shape)
       fan = np.prod(array.shape[:-1]) or 1
       scale = 0.05 if len(array.shape) == 1 else (2 / fan) ** 0.5

@@ -47,3 +47,23 @@ def test_one_compilation_serves_pictures_of_many_sizes(untrained):
   before = untrained._apply._cache_size()
   untrained.restore(random.random((450, 463, 3), np.float32), tile=160)
   assert untrained._apply._cache_size() == before
+
+
+def test_a_halo_too_narrow_leaves_seams(untrained):
+  picture = np.random.default_rng(0).random((301, 433, 3), np.float32)
+  whole = untrained.restore(picture)
+  assert np.abs(untrained.restore(picture, tile=40, halo=0) - whole).max() > 0.1
+
+
+def test_tiles_of_k3dn_nearly_equal_the_whole_picture(make_weights):
+  """All but the disparity's pooling ends within two patches."""
+  restorer = Restorer(make_weights(
+      'k3dn', ('left', 'right'), base_channels=2, num_blocks=1))
+  left, right = np.random.default_rng(0).random((2, 288, 896, 3), np.float32)
+  whole = restorer.restore(left=left, right=right)
+  assert whole.std() > 0.1
+  near, far = (
+      np.abs(restorer.restore(left=left, right=right, tile=224, halo=halo)
+             - whole) for halo in (None, 0))
+  assert 0 < near.mean() < 1e-3 / 255
+  assert far.mean() > 1 / 255

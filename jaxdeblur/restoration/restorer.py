@@ -60,6 +60,7 @@ class Restorer:
       left: np.ndarray | None = None,
       right: np.ndarray | None = None,
       tile: int | None = None,
+      halo: int | None = None,
       fit: str = 'pad',
   ) -> np.ndarray:
     """Restores a picture.
@@ -72,8 +73,10 @@ class Restorer:
       tile: restores in tiles of tile x tile px, each with the network's
         receptive field around it, which bounds the memory and gives the same
         result; None restores the picture whole. One compilation serves all
-        pictures larger than a tile with its surroundings. K3DN, which sees all
-        of a picture at once, has no exact tiles and restores it whole.
+        pictures larger than a tile with its surroundings. K3DN sees all of a
+        picture at once: its tiles nearly equal the whole (docs/k3dn.md).
+      halo: pixels of surroundings that a tile is restored with, instead of the
+        network's own choice; fewer leave seams.
       fit: how a picture gets a size that the network takes. 'pad' extends it by
         reflection and cuts the result back: no pixel is resampled. 'resize'
         enlarges it and shrinks the result back, bicubically, as K3DN's authors
@@ -101,13 +104,15 @@ class Restorer:
     top = _top_value(first.dtype)
     views = {name: self._fit(view.astype(np.float32) / top, fit)
              for name, view in views.items()}
-    halo = self.weights.model.receptive_field
-    if tile is None or halo is None:
+    model = self.weights.model
+    if tile is None:
       restored = self._restore_window(views)
     else:
+      if halo is None:
+        halo = model.receptive_field or model.approximate_halo
       restored = restore_in_tiles(
           self._restore_window, views, tile=tile, halo=halo,
-          multiple=self.weights.model.size_multiple)
+          multiple=model.size_multiple)
     if fit == 'resize':
       restored = _resize(restored, height, width)
     restored = restored[:height, :width]

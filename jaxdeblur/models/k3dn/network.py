@@ -76,8 +76,10 @@ class K3DN(nn.Module):
   # Two patches: what the published program pads to.
   size_multiple = (16 * WINDOW[0], 16 * WINDOW[1])
   reblurs = True
-  # Pooling over the disparity estimator's features sees all of the picture.
+  # Pooling over the disparity estimator's features sees all of the picture; all
+  # else ends within two patches, and so nearly does the estimator's effect.
   receptive_field = None
+  approximate_halo = 16 * WINDOW[1]
 
   @property
   def required_views(self) -> tuple[str, ...]:
