@@ -1,4 +1,4 @@
-"""Runs one jaxdeblur job: trains, evaluates, restores or converts.
+"""Runs one jaxdeblur job: trains, evaluates, restores, converts or prepares.
 
   python run.py --config configs/starter.py --mode restore \
       --input PHOTO_OR_FOLDER --output FOLDER
@@ -19,21 +19,27 @@ _WORKDIR = flags.DEFINE_string(
 _MODE = flags.DEFINE_enum('mode', 'train', sorted(jobs.JOBS), 'The job.')
 _INPUT = flags.DEFINE_string(
     'input', None, 'restore: a photograph or a folder of them; eval: a folder '
-    'of sharp photographs; convert: weights or a checkpoint.')
+    'of sharp photographs; convert: weights or a checkpoint; prepare: the '
+    'downloaded dataset.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
 _LEFT = flags.DEFINE_string('left', None, 'The left dual-pixel view.')
 _RIGHT = flags.DEFINE_string('right', None, 'The right dual-pixel view.')
+_DATASET = flags.DEFINE_string('dataset', None, 'The name of a dataset.')
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'The folder of the built datasets.')
 _OVERWRITE = flags.DEFINE_bool(
-    'overwrite', False, 'restore: replace results that exist already.')
+    'overwrite', False, 'restore, prepare: replace what exists already.')
 
 
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected argument {argv[1]!r}.', exitcode=2)
   paths = {flag.name: pathlib.Path(flag.value)
-           for flag in (_WORKDIR, _INPUT, _OUTPUT, _LEFT, _RIGHT)
+           for flag in (
+               _WORKDIR, _INPUT, _OUTPUT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
-  arguments = jobs.Arguments(overwrite=_OVERWRITE.value, **paths)
+  arguments = jobs.Arguments(
+      overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
   _choose_log_lines()
   sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
 

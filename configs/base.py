@@ -48,5 +48,6 @@ def get_config() -> ml_collections.ConfigDict:
       fit='pad',
       show=False)            # What the network makes of them, as panels.
   config.bench = dict(size=(1152, 1792), repeats=3)
+  config.prepare = dict(partial=False)
   config.convert = dict(dtype='float32')
   return config

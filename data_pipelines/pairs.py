@@ -27,7 +27,8 @@ class Pair:
   Attributes:
     scene: its name, unique in its source; no path of this machine.
     views: any of 'center', 'left', 'right', and 'sharp', the ground truth;
-      uint8 or uint16 RGB [h, w, 3], all of one size.
+      uint8 or uint16 RGB [h, w, 3], all of one size; except in pixel4_xin,
+      whose ground truth is a crop.
     place: 'indoor' or 'outdoor'; '' where that is not known.
     camera: what recorded it; '' where that is not known.
   """
@@ -121,25 +122,42 @@ def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
 
 
 def read_picture(file: str | pathlib.Path) -> np.ndarray:
-  """Decodes a picture file as stored: uint8 or uint16 RGB [h, w, 3].
-
-  Grey is repeated and alpha left out (some of LFDOF's files have it).
+  """Decodes a picture file; see `decode_picture`.
 
   Raises:
     ValueError: the file is missing, damaged, or neither 8- nor 16-bit.
   """
-  # Neither turned by EXIF nor reduced to 8 bits.
-  pixels = cv2.imread(
-      str(file), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-      | cv2.IMREAD_IGNORE_ORIENTATION)
-  if pixels is None:
-    exists = pathlib.Path(file).exists()
+  try:
+    encoded = pathlib.Path(file).read_bytes()
+  except FileNotFoundError as error:
     raise ValueError(
-        f'{file} {"cannot be decoded" if exists else "is missing"}: expected a '
-        'picture of 8 or 16 bits.')
+        f'{file} is missing: expected a picture of 8 or 16 bits.') from error
+  return decode_picture(encoded, str(file))
+
+
+def decode_picture(encoded: bytes, name: str) -> np.ndarray:
+  """Decodes a picture as stored: uint8 or uint16 RGB [h, w, 3].
+
+  Grey is repeated and alpha left out (some of LFDOF's files have it).
+
+  Args:
+    encoded: PNG, JPEG, TIFF or WebP.
+    name: what an error calls it.
+
+  Raises:
+    ValueError: it is damaged, or neither 8- nor 16-bit.
+  """
+  # Neither turned by EXIF nor reduced to 8 bits.
+  flags = (cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+           | cv2.IMREAD_IGNORE_ORIENTATION)
+  samples = np.frombuffer(encoded, np.uint8)
+  pixels = cv2.imdecode(samples, flags) if encoded else None
+  if pixels is None:
+    raise ValueError(
+        f'{name} cannot be decoded: expected a picture of 8 or 16 bits.')
   if pixels.dtype not in (np.uint8, np.uint16):
     raise ValueError(
-        f'{file} holds {pixels.dtype} samples; expected 8 or 16 bits.')
+        f'{name} holds {pixels.dtype} samples; expected 8 or 16 bits.')
   return np.ascontiguousarray(pixels[..., ::-1])
 
 

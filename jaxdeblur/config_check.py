@@ -67,6 +67,9 @@ FIELDS: dict[str, dict[str, str]] = {
         'size': 'height and width of the picture, px',
         'repeats': 'number of runs',
     },
+    'prepare': {
+        'partial': 'whether part of a dataset is enough',
+    },
     'convert': {
         'dtype': 'of the parameters on disk',
     },

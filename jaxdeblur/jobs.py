@@ -21,12 +21,14 @@ class UsageError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-  """What the command line says beside the config; paths, if given."""
+  """What the command line says beside the config, if given."""
   workdir: pathlib.Path | None = None
   input: pathlib.Path | None = None
   output: pathlib.Path | None = None
   left: pathlib.Path | None = None
   right: pathlib.Path | None = None
+  dataset: str | None = None
+  data_dir: pathlib.Path | None = None
   overwrite: bool = False
 
   def need(self, *names: str) -> None:
@@ -110,10 +112,20 @@ def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   return 0
 
 
+def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('dataset', 'data_dir', 'input')
+  from data_pipelines.datasets.prepare import prepare
+  print(prepare(
+      arguments.dataset, arguments.data_dir, arguments.input,
+      partial=config.prepare.partial, overwrite=arguments.overwrite))
+  return 0
+
+
 JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
     'bench': _bench,
     'train': _train,
     'eval': _evaluate,
+    'prepare': _prepare,
     'restore': _restore,
     'convert': _convert,
 }

@@ -1,0 +1,142 @@
+"""The datasets by name, and access to those that `--mode prepare` has built."""
+
+from collections.abc import Sequence
+import difflib
+import functools
+import importlib
+import pathlib
+from typing import Any
+
+from data_pipelines.pairs import Pair, decode_picture
+
+NAMES = (
+    'cuhk', 'ddd_syn', 'dpd_disp', 'dpdd_canon', 'dpdd_pixel', 'lfdof',
+    'pixel4_xin', 'rdpd', 'realdof')
+
+
+class DatasetPairs:
+  """The scenes of one split of a built dataset, by index.
+
+  Reads ArrayRecord, which needs no TensorFlow. It can be pickled: every process
+  opens the files itself, when it reads the first time.
+
+  Attributes:
+    folder: of the built dataset; some hold more than scenes, as calibration.
+    name: of the dataset.
+    split: of the dataset.
+    views: the views that every pair has.
+    bits: of the pictures' samples: 8 or 16.
+    partial: whether something published was missing when it was built.
+  """
+
+  def __init__(
+      self,
+      folder: pathlib.Path,
+      split: str,
+      views: Sequence[str] | None = None,
+  ):
+    """Opens a split.
+
+    Args:
+      folder: of the built dataset.
+      split: a split, or a part of it as TensorFlow Datasets writes it, such as
+        'train[:80%]'.
+      views: what is decoded; all that there is by default.
+
+    Raises:
+      ValueError: the dataset has no such split or view.
+    """
+    info = _read_info(folder)
+    self.folder, self.split, self.name = folder, split, info.name
+    self.bits = info.metadata['bits']
+    self.partial = info.metadata['partial']
+    has = tuple(info.metadata['views'])
+    self.views = has if views is None else tuple(views)
+    lacks = [view for view in self.views if view not in has]
+    if lacks:
+      raise ValueError(
+          f'{self.name} in {folder} has no {lacks[0]} view: it has '
+          f'{", ".join(has)}.')
+    if split.split('[')[0] not in info.splits:
+      raise ValueError(
+          f'{self.name} in {folder} has no split {split!r}: it has '
+          f'{", ".join(info.splits)}.')
+    self._length = info.splits[split].num_examples
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, index: int) -> Pair:
+    record = self._records[index]
+    scene, place, camera = (
+        record[text].decode() for text in ('scene', 'place', 'camera'))
+    views = {
+        view: decode_picture(record[view], f'{self.name}: {view} of {scene}')
+        for view in self.views}
+    return Pair(scene, views, place, camera)
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {name: value for name, value in vars(self).items()
+            if name != '_records'}
+
+  @functools.cached_property
+  def _records(self) -> Sequence[dict[str, bytes]]:
+    import tensorflow_datasets as tfds
+    builder = tfds.builder_from_directory(self.folder)
+    # Their decoder would leave alpha in, and decode views that nobody reads.
+    return builder.as_data_source(self.split, decoders={
+        view: tfds.decode.SkipDecoding()
+        for view in builder.info.metadata['views']})
+
+
+def open_dataset(
+    name: str,
+    split: str,
+    data_dir: str | pathlib.Path,
+    views: Sequence[str] | None = None,
+) -> DatasetPairs:
+  """Opens a split of a dataset that `--mode prepare` has built.
+
+  Args:
+    name: one of `NAMES`.
+    split: see `DatasetPairs`.
+    data_dir: the folder of the built datasets.
+    views: see `DatasetPairs`.
+
+  Raises:
+    ValueError: there is no dataset, split or view of this name.
+    FileNotFoundError: the dataset has not been built.
+  """
+  folder = built_folder(name, data_dir)
+  if not (folder / 'dataset_info.json').is_file():
+    raise FileNotFoundError(
+        f'{folder} does not exist: build {name} with --mode prepare '
+        f'--dataset {name} --data_dir {data_dir} --input FOLDER, where FOLDER '
+        'is what you have downloaded.')
+  return DatasetPairs(folder, split, views)
+
+
+def built_folder(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
+  """Where a dataset is built to: DATA_DIR/NAME/VERSION."""
+  return pathlib.Path(data_dir) / name / str(get_builder_class(name).VERSION)
+
+
+def get_builder_class(name: str) -> Any:
+  """The builder of a dataset, a subclass of `pair_builder.PairBuilder`.
+
+  Raises:
+    ValueError: there is no dataset of this name.
+  """
+  if name not in NAMES:
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f' Did you mean {close[0]}?' if close else ''
+    raise ValueError(
+        f'There is no dataset {name!r}: there are {", ".join(NAMES)}.{hint}')
+  module = importlib.import_module(
+      f'data_pipelines.datasets.{name}.{name}_dataset_builder')
+  return module.Builder
+
+
+def _read_info(folder: pathlib.Path) -> Any:
+  import tensorflow_datasets as tfds
+  return tfds.builder_from_directory(folder).info
