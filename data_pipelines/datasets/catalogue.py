@@ -67,7 +67,7 @@ class DatasetPairs:
     return self._length
 
   def __getitem__(self, index: int) -> Pair:
-    record = self._records[index]
+    record = self._records[range(self._length)[index]]
     scene, place, camera = (
         record[text].decode() for text in ('scene', 'place', 'camera'))
     views = {

@@ -132,14 +132,16 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
           f'{cls.MANUAL_DOWNLOAD_INSTRUCTIONS}')
     places = cls.read_places(tree)
     named = {
-        split: cls.match(tree, split) for split in tree.splits}
+        split: {view: files for view, files in cls.match(tree, split).items()
+                if files}
+        for split in tree.splits}
     views = tuple(view for view in cls.VIEWS
                   if all(view in files for files in named.values()))
     scenes = {
         split: trees.make_scenes(
             {view: files[view] for view in views}, places.get(split))
         for split, files in named.items()}
-    missing = cls._list_missing(tree, scenes, views)
+    missing = cls._list_missing(tree, named, scenes)
     if missing and not partial:
       raise DownloadError(
           f'{tree.root} holds {cls.name} in part: {"; ".join(missing)}. '
@@ -166,10 +168,12 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     return {}
 
   @classmethod
-  def _list_missing(cls, tree, scenes, views) -> list[str]:
-    missing = [f'no {view} views' for view in cls.VIEWS if view not in views]
-    missing += [f'no {split} split' for split in cls.COUNTS
-                if split not in scenes]
+  def _list_missing(cls, tree, named, scenes) -> list[str]:
+    missing = [f'no {split} split' for split in cls.COUNTS
+               if split not in scenes]
+    missing += [f'no {view} views in its {split} split'
+                for split, files in named.items() for view in cls.VIEWS
+                if view not in files]
     missing += [f'no folder {extra}' for extra in cls.EXTRAS
                 if not (tree.root / extra).is_dir()]
     for split, found in scenes.items():

@@ -1,9 +1,10 @@
 """Builds a dataset from what the user has downloaded: `--mode prepare`."""
 
 from collections.abc import Iterator
-import concurrent.futures
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import tempfile
@@ -15,7 +16,6 @@ from data_pipelines.datasets.pair_builder import Contents, PairBuilder
 from data_pipelines.datasets.trees import Scene
 from data_pipelines.pairs import read_picture
 
-_THREADS = 8
 _SHOWN = 5  # Problems that an error tells in full.
 
 
@@ -66,7 +66,8 @@ def _check_pictures(
   """Decodes all pictures; returns what was found with their bit depth."""
   scenes = [scene for split in contents.scenes.values() for scene in split]
   checked, problems = [], []
-  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+  pool = ThreadPoolExecutor(os.cpu_count())
+  try:
     tasks = pool.map(
         lambda scene: _check_scene(scene, builder_class.SHARP_IS_CROP), scenes)
     with _progress('Checking', len(scenes)) as bar:
@@ -74,6 +75,8 @@ def _check_pictures(
         checked.append(bits)
         problems += [problem] if problem else []
         bar.update()
+  finally:
+    pool.shutdown(cancel_futures=True)  # When the user stops it.
   if problems:
     more = (f' And {len(problems) - _SHOWN} more scenes.'
             if len(problems) > _SHOWN else '')

@@ -1,4 +1,4 @@
-"""The blurry pictures of the CUHK dataset, as TensorFlow Datasets build them."""
+"""CUHK's blurry pictures, as TensorFlow Datasets build them."""
 
 from data_pipelines.datasets.pair_builder import Count, PairBuilder
 from data_pipelines.datasets.trees import Layout, NamedFiles, Tree

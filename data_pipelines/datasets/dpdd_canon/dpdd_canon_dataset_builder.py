@@ -35,7 +35,7 @@ def _list_layouts() -> tuple[Layout, ...]:
 
 
 class Builder(PairBuilder):
-  """DPDD: dual-pixel photographs of 500 scenes with a wide and a small aperture.
+  """DPDD: dual-pixel photographs of 500 scenes, and the same taken sharp.
 
   1680 x 1120 px, 16 bits, sRGB: what was taken with the wide aperture, its left
   and right dual-pixel views, and what was taken with the small one, the ground
