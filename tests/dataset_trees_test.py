@@ -1,5 +1,6 @@
 """Downloads of the datasets: which files are a scene, and what is refused."""
 
+import pathlib
 import shutil
 
 import dataset_trees
@@ -246,3 +247,15 @@ def test_one_picture_in_two_formats_is_refused(tmp_path):
   write(tmp_path / 'RealDOF/source/1P0A0890.tif')
   with pytest.raises(ValueError, match='have one name'):
     find('realdof', tmp_path, partial=True)
+
+
+def test_the_documents_name_every_dataset():
+  page = (pathlib.Path(__file__).parent.parent / 'docs/datasets.md').read_text()
+  for name in catalogue.NAMES:
+    row, = (line for line in page.splitlines() if line.startswith(f'| `{name}'))
+    builder_class = catalogue.get_builder_class(name)
+    assert builder_class.HOMEPAGE in row
+    assert ', '.join(builder_class.VIEWS) in row
+    for split, count in builder_class.COUNTS.items():
+      star = '' if count is None or count.source else ' *'
+      assert split + (f' {count.scenes}{star}' if count else '') in row

@@ -163,6 +163,7 @@ def test_8_bits_are_not_taken_for_16(tmp_path):
 
 def test_calibration_goes_with_the_scenes(tmp_path):
   dataset_trees.pixel4_xin(tmp_path / 'in', scenes=17)
+  (tmp_path / 'in/DP_data_pixel_4/calibration').chmod(0o555)
   prepare('pixel4_xin', tmp_path / 'data', tmp_path / 'in')
   pairs = open_dataset('pixel4_xin', 'test', tmp_path / 'data')
   assert not pairs.partial and len(pairs) == 17
@@ -170,6 +171,7 @@ def test_calibration_goes_with_the_scenes(tmp_path):
   white = cv2.imread(str(pairs.folder / 'calibration/white_sheet_left.png'),
                      cv2.IMREAD_UNCHANGED)
   assert white.shape == (12, 9) and white.dtype == np.uint16
+  assert (pairs.folder / 'calibration').stat().st_mode & 0o200
 
 
 def test_many_files_keep_the_order_of_the_scenes(realdof, monkeypatch):

@@ -224,7 +224,7 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     contents = self._contents or self.find(pathlib.Path(dl_manager.manual_dir))
     for extra in self.EXTRAS:
       if (contents.root / extra).is_dir():
-        shutil.copytree(
+        _copy_files(
             contents.root / extra, pathlib.Path(self.data_dir) / extra)
     return {
         split: [functools.partial(self._generate_examples, shard)
@@ -240,6 +240,14 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
           **scene.files, 'scene': scene.name, 'place': scene.place,
           'camera': self.CAMERA}
       self._on_scene()
+
+
+def _copy_files(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Without permissions: what is read-only could not be replaced later."""
+  target.mkdir()
+  for file in source.iterdir():
+    if file.is_file():
+      shutil.copyfile(file, target / file.name)
 
 
 def _share(scenes: Sequence[Scene]) -> list[Sequence[Scene]]:
