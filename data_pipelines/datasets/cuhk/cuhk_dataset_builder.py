@@ -5,11 +5,11 @@ from data_pipelines.datasets.trees import Layout, NamedFiles, Tree
 
 
 class Builder(PairBuilder):
-  """CUHK: out-of-focus photographs from the internet, without ground truth.
+  """CUHK: out-of-focus photographs without ground truth.
 
   Made for blur detection; its masks are left out here, and so are its pictures
-  of motion blur, whose names begin with 'motion'. One split, test. The number
-  of pictures out of focus, 704, is from memory, not verified.
+  of motion blur. One split, test. That the names of these begin with 'motion',
+  and that 704 pictures are left, is from memory, not verified.
   """
   HOMEPAGE = (
       'http://www.cse.cuhk.edu.hk/~leojia/projects/dblurdetect/dataset.html')

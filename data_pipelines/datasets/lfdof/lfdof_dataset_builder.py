@@ -12,8 +12,9 @@ class Builder(PairBuilder):
 
   A scene's pictures, of different focus and aperture, share one ground truth,
   which is stored with each of them. Splits: train and test; their numbers,
-  11261 and 725 pictures, are from memory, not verified. Some files have an
-  alpha channel, which is left out when they are read.
+  11261 and 725 pictures, are from memory, not verified, and so are the names
+  of their folders other than train and test. Some files
+  have an alpha channel, which is left out when they are read.
   """
   HOMEPAGE = 'https://sweb.cityu.edu.hk/miullam/AIFNET/'
   LICENCE = 'Not stated.'

@@ -5,10 +5,9 @@ from data_pipelines.datasets.trees import Layout
 
 
 class Builder(PairBuilder):
-  """RealDOF: real defocus, both pictures of a scene taken at once.
+  """RealDOF: photographs out of focus, and their scenes sharp.
 
-  For evaluation only: one split, test, of 50 scenes. Two cameras behind a beam
-  splitter took a sharp and a blurry picture of each.
+  For evaluation only: one split, test, of 50 scenes.
   """
   HOMEPAGE = 'https://github.com/codeslake/IFAN'
   LICENCE = 'Not stated.'
