@@ -5,7 +5,7 @@ share and resume it. Pictures stay as they are stored, 8 or 16 bits, until they
 are cropped: a batch of crops then costs no more than its crops.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 from typing import Protocol
@@ -63,19 +63,25 @@ class FolderPairs:
     views: the views that every pair has.
   """
 
-  def __init__(self, folder: str | pathlib.Path):
+  def __init__(
+      self, folder: str | pathlib.Path, views: Sequence[str] | None = None
+  ):
     """Lists the pairs in `folder`.
+
+    Args:
+      folder: of the folders.
+      views: what is decoded; all that there is by default.
 
     Raises:
       FileNotFoundError: there is no such folder, or nothing out of focus in it.
-      ValueError: a scene lacks a view, or comes twice.
+      ValueError: a scene lacks a view, or comes twice; or there is no view of
+        this name.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
       raise FileNotFoundError(f'{folder} is no folder.')
     files = {view: _list_by_name(folder / name)
              for name, view in FOLDERS.items() if (folder / name).is_dir()}
-    self.views = tuple(files)
     if not {'center', 'left', 'right'} & set(files):
       found = ', '.join(sorted(child.name for child in folder.iterdir())[:8])
       raise FileNotFoundError(
@@ -93,6 +99,11 @@ class FolderPairs:
       raise FileNotFoundError(
           f'{folder} holds folders of pairs without pictures '
           f'({", ".join(SUFFIXES)}).')
+    self.views = tuple(files if views is None else views)
+    lacks = [view for view in self.views if view not in files]
+    if lacks:
+      raise ValueError(
+          f'{folder} has no {lacks[0]} view: it has {", ".join(files)}.')
     self._files = files
 
   def __len__(self) -> int:
@@ -101,7 +112,7 @@ class FolderPairs:
   def __getitem__(self, index: int) -> Pair:
     scene = self._scenes[index]
     return Pair(scene, read_views(
-        {view: named[scene] for view, named in self._files.items()}))
+        {view: self._files[view][scene] for view in self.views}))
 
 
 def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
@@ -158,7 +169,8 @@ def decode_picture(encoded: bytes, name: str) -> np.ndarray:
   if pixels.dtype not in (np.uint8, np.uint16):
     raise ValueError(
         f'{name} holds {pixels.dtype} samples; expected 8 or 16 bits.')
-  return np.ascontiguousarray(pixels[..., ::-1])
+  # IMREAD_COLOR_RGB would be shorter, but leaves 16-bit TIFF files in BGR.
+  return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def as_float(picture: np.ndarray) -> np.ndarray:
