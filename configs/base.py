@@ -7,12 +7,27 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.data = dict(
+      name='rendered',       # Or folder, patches, a dataset's name.
+      workers=0,             # Processes that make batches; 0: threads of this.
+      crop=(64, 64),         # Height and width.
+      # Recorded pairs:
+      folder='',             # Of pairs, or of prepared patches.
+      data_dir='',           # Where datasets are.
+      split='train',
+      bit_depth=16,
+      mirror_share=0.5,      # Left and right change places.
+      flip_share=0.5,
+      input_noise_share=0.05,  # This and the next two as IFAN.
+      input_noise=(0.001, 0.0707),
+      grey_share=0.3,
+      scale_share=0.5,
+      smallest_scale=0.7,
+      # Rendered pairs:
       photos='photos',       # A folder of sharp photographs.
       most_per_series=150,   # Series of one subject must not prevail.
       tile=0,                # Enlarges the tiles listed, px; 0 does not.
       dual_pixel=False,
       disparity='both',      # Of dual-pixel views: which side of the focus.
-      crop=(64, 64),         # Height and width.
       max_radius=6.0,
       sharp_share=0.15)
   config.train = dict(
@@ -47,7 +62,15 @@ def get_config() -> ml_collections.ConfigDict:
       tile=2048,             # Larger pictures are restored in tiles, px.
       fit='pad',
       show=False)            # What the network makes of them, as panels.
-  config.bench = dict(size=(1152, 1792), repeats=3)
-  config.prepare = dict(partial=False)
+  config.prepare = dict(
+      partial=False,         # Whether part of a dataset is enough.
+      patch_size=0,          # Above 0, patches of this size are cut, px.
+      overlap=0.6,
+      drop_share=0.3)        # Of every picture's patches, the least textured.
+  config.bench = dict(
+      what='forward',        # Or loader.
+      size=(1152, 1792),
+      repeats=3,
+      workers=(0, 1, 2))
   config.convert = dict(dtype='float32')
   return config

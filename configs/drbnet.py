@@ -29,10 +29,13 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
         f'{", ".join(_NETWORKS)}.')
   config = base.get_config()
   config.model = dict(name=_NETWORKS[variant], views=('center',), width=32)
-  config.data.update(crop=(160, 160), max_radius=12.0)
+  config.data.update(
+      crop=(160, 160), max_radius=12.0,
+      bit_depth=8,           # As the published program reads.
+      mirror_share=0.0, flip_share=0.0)  # As IFAN, the same lineage.
   config.train.update(
       steps=200_000,
-      learning_rate=1e-4,    # As IFAN, the same lineage.
+      learning_rate=1e-4,    # As IFAN.
       checkpoint_every=1_000,
       picture_every=1_000)
   if variant == 'baseline':  # It adds to the photograph as it is.

@@ -41,7 +41,8 @@ def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
       views=('center',) if single else ('left', 'right'))
   config.data.update(
       crop=(576, 448), tile=640, dual_pixel=True, max_radius=12.0,
-      disparity='right_first')  # The cost volume's only side.
+      disparity='right_first',  # The cost volume's only side.
+      input_noise_share=0.0, grey_share=0.0, scale_share=0.0)
   config.train.update(
       batch_size=4,
       steps=10_200 if stage2 else 9_800,

@@ -1,19 +1,67 @@
 """Batches for training, in random order, deterministic, resumable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
-from typing import Any
+import difflib
+from typing import Any, TypeVar
 
 import grain
 
+from data_pipelines.batches import Batches
+from data_pipelines.datasets.catalogue import NAMES, open_dataset
+from data_pipelines.pairs import FolderPairs, PairSource
+from data_pipelines.patches import open_patches
+from data_pipelines.recorded import CropPair, CropSettings
 from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_tiles
 
+Settings = TypeVar('Settings', DefocusSettings, CropSettings)
+
 
 def views_of(data: Mapping[str, Any]) -> tuple[str, ...]:
-  """Names what a batch holds."""
-  dual = ('left', 'right') if data.get('dual_pixel') else ()
-  return ('center', *dual, 'sharp')
+  """Names what a batch can hold."""
+  if is_rendered(data):
+    dual = ('left', 'right') if data.get('dual_pixel') else ()
+    return ('center', *dual, 'sharp')
+  return _with_center(open_pairs(data).views)
+
+
+def is_rendered(data: Mapping[str, Any]) -> bool:
+  """Whether the pairs are rendered from photographs, not recorded."""
+  return data.get('name', 'rendered') == 'rendered'
+
+
+def open_pairs(
+    data: Mapping[str, Any], views: Sequence[str] | None = None
+) -> PairSource:
+  """Opens the recorded pairs that a config names.
+
+  Args:
+    data: config.data: `name`, 'folder' or 'patches' with `folder`, or a
+      dataset's name with `data_dir` and `split`.
+    views: what is decoded; all that there is by default.
+
+  Raises:
+    ValueError: there are no pairs of that name, or no folder is named.
+    FileNotFoundError: there are no pairs in the folder.
+  """
+  name = data['name']
+  kinds = {'folder': FolderPairs, 'patches': open_patches}
+  known = ('rendered', *kinds, *NAMES)
+  if name not in known[1:]:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f'did you mean {close[0]}? ' if close else ''
+    raise ValueError(
+        f'config.data.name is {name!r}: {hint}Choose one of '
+        f'{", ".join(known)}.')
+  place = 'folder' if name in kinds else 'data_dir'
+  if not data.get(place):
+    raise ValueError(
+        f'config.data.name is {name}, but config.data.{place} names no folder.')
+  if name in kinds:
+    return kinds[name](data['folder'], views)
+  return open_dataset(
+      name, data.get('split', 'train'), data['data_dir'], views)
 
 
 def open_training_data(
@@ -23,45 +71,99 @@ def open_training_data(
     seed: int,
     shard: int = 0,
     shards: int = 1,
-) -> grain.DatasetIterator:
+    views: Sequence[str] | None = None,
+) -> Batches:
   """Opens an endless iterator of batches of views.
 
-  The n-th batch depends on the seed alone, not on threads or time. The
-  iterator's get_state and set_state are what a checkpoint keeps.
+  The n-th batch depends on the seed alone, not on workers, threads or time. Of
+  recorded pairs, the n-th batches of all processes together are also the same
+  pairs whatever the number of processes: epochs run on into each other, and
+  nothing is left over.
 
   Args:
-    data: config.data: `photos` (a folder), `most_per_series`, `tile` (see
-      `list_tiles`), and the fields of DefocusSettings.
+    data: config.data: `name`: 'rendered' (the default) with `photos` (a
+      folder), `most_per_series`, `tile` (see `list_tiles`), and the fields of
+      DefocusSettings; or what `open_pairs` takes, with the fields of
+      CropSettings. `workers`: number of processes that make the batches; 0
+      makes them in threads of this one.
     batch_size: pairs in a batch of this process.
-    seed: of order, crops, blur and noise.
-    shard: which of the `shards` parts of every epoch this process reads.
+    seed: of order, crops, blur, noise and other changes.
+    shard: which of the `shards` parts of the data this process reads.
     shards: number of processes.
+    views: of recorded pairs, the views to return: others are not even decoded.
+      All that `views_of` names if None.
 
   Returns:
-    An iterator of dicts of what `views_of` names, float32
-    [batch_size, height, width, 3] in [0, 1].
+    An iterator of dicts of views, float32 [batch_size, height, width, 3] in
+    [0, 1].
+
+  Raises:
+    ValueError: the pairs lack views that are asked for, or the ground truth.
   """
+  if is_rendered(data):
+    pairs = _render_pairs(data, seed, shard, shards)
+  else:
+    pairs = _crop_pairs(data, seed, shard, shards, views)
+  return Batches(
+      pairs.batch(batch_size, drop_remainder=True), data.get('workers', 0))
+
+
+def _render_pairs(data, seed, shard, shards) -> grain.MapDataset:
   tiles = TileSource(list_tiles(
       data['photos'], most_per_series=data.get('most_per_series', 0),
       enlarge_to=data.get('tile', 0)))
   if len(tiles) < shards:
     raise ValueError(
         f'{len(tiles)} tiles cannot be shared by {shards} processes.')
-  pairs = (
+  settings = _read_settings(DefocusSettings, data)
+  return (
       grain.MapDataset.source(tiles)
       .seed(seed)
       .shuffle()
       .slice(slice(shard, None, shards))
       .repeat()
-      .random_map(RenderDefocus(tiles, defocus_settings(data)))
-      .batch(batch_size, drop_remainder=True))
-  return iter(pairs.to_iter_dataset(
-      grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+      .random_map(RenderDefocus(tiles, settings)))
 
 
-def defocus_settings(data: Mapping[str, Any]) -> DefocusSettings:
-  """Reads the fields of DefocusSettings that a config gives."""
-  names = {field.name for field in dataclasses.fields(DefocusSettings)}
-  return DefocusSettings(**{
+def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:
+  has = open_pairs(data).views
+  views = views or _with_center(has)
+  missing = sorted(set(views) - set(_with_center(has)) - {'sharp'})
+  if missing:
+    raise ValueError(
+        f'The pairs of config.data.name={data["name"]} have no '
+        f'{", ".join(missing)}, which training needs, only {", ".join(has)}.')
+  if 'sharp' not in has:
+    raise ValueError(
+        f'The pairs of config.data.name={data["name"]} have no ground truth '
+        '(sharp): they can be restored, not trained on.')
+  needed = set(views)
+  if 'center' not in has:  # Then both others make it.
+    needed.discard('center')
+  if needed != set(views) or needed & {'left', 'right'}:
+    needed |= {'left', 'right'}
+  settings = _read_settings(CropSettings, data)
+  return (
+      grain.MapDataset.source(open_pairs(data, sorted(needed)))
+      .seed(seed)
+      .shuffle()
+      .repeat()
+      .random_map(CropPair(settings, views))
+      .slice(slice(shard, None, shards)))
+
+
+def _with_center(views: Sequence[str]) -> tuple[str, ...]:
+  """Names the views, and the one that left and right together make."""
+  if 'center' in views or not {'left', 'right'} <= set(views):
+    return tuple(views)
+  return ('center', *views)
+
+
+def _read_settings(
+    kind: type[Settings], data: Mapping[str, Any]
+) -> Settings:
+  """Reads the fields of a class of settings that a config gives."""
+  names = {field.name for field in dataclasses.fields(kind)}
+  return kind(**{
       name: tuple(value) if isinstance(value, list) else value
       for name, value in data.items() if name in names})

@@ -7,12 +7,25 @@ import ml_collections
 # Section -> field -> what it is. `model` is checked by the registry.
 FIELDS: dict[str, dict[str, str]] = {
     'data': {
+        'name': 'rendered, folder, patches, or a dataset\'s name',
+        'workers': 'processes that make batches; 0: threads of this one',
+        'crop': 'height and width of the training pairs, px',
+        'folder': 'of recorded pairs, or of prepared patches',
+        'data_dir': 'where datasets are',
+        'split': 'of the dataset: train, val or test',
+        'bit_depth': '16, or 8: 16-bit files lose their lower bits',
+        'mirror_share': 'share mirrored in x, left and right exchanged',
+        'flip_share': 'share turned upside down',
+        'input_noise_share': 'share of recorded pairs with noise added',
+        'input_noise': 'range of its deviation, of a range of 1',
+        'grey_share': 'share of recorded pairs made grey',
+        'scale_share': 'share of recorded pairs scaled down',
+        'smallest_scale': 'of recorded pairs scaled down',
         'photos': 'folder of sharp photographs',
         'most_per_series': 'at most so many tiles of one series, 0 for all',
         'tile': 'size that tiles are enlarged to, px; 0 leaves them',
         'dual_pixel': 'whether left and right views are rendered',
         'disparity': 'side of the focus: left_first, right_first, both',
-        'crop': 'height and width of the training pairs, px',
         'max_radius': 'largest disc radius, px',
         'sharp_share': 'share of layers left sharp',
         'two_layer_share': 'share of pairs with two depths',
@@ -63,12 +76,17 @@ FIELDS: dict[str, dict[str, str]] = {
         'show': 'whether to write what the network makes of each picture, too',
         'fit': 'how pictures get a size that the network takes: pad or resize',
     },
-    'bench': {
-        'size': 'height and width of the picture, px',
-        'repeats': 'number of runs',
-    },
     'prepare': {
         'partial': 'whether part of a dataset is enough',
+        'patch_size': 'height and width of the patches to cut, px; 0: none',
+        'overlap': 'share of a patch that the next one covers, too',
+        'drop_share': 'share of patches left out, the least textured',
+    },
+    'bench': {
+        'what': 'forward or loader',
+        'size': 'height and width of the picture, px',
+        'repeats': 'number of runs',
+        'workers': 'of the loader: numbers of processes to try',
     },
     'convert': {
         'dtype': 'of the parameters on disk',

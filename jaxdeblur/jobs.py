@@ -103,6 +103,15 @@ def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   del arguments
+  if config.bench.what not in ('forward', 'loader'):
+    raise ValueError(
+        f'config.bench.what is {config.bench.what!r}: choose forward or '
+        'loader.')
+  if config.bench.what == 'loader':
+    from jaxdeblur.benchmark import loader
+    for line in loader.measure(config):
+      print(line, flush=True)
+    return 0
   from jaxdeblur.benchmark import forward
   measurement = forward.measure(config)
   print(f'One picture of {measurement.height} x {measurement.width} px, '
@@ -113,11 +122,36 @@ def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 
 def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  if config.prepare.patch_size:
+    return _prepare_patches(config, arguments)
   arguments.need('dataset', 'data_dir', 'input')
   from data_pipelines.datasets.prepare import prepare
   print(prepare(
       arguments.dataset, arguments.data_dir, arguments.input,
       partial=config.prepare.partial, overwrite=arguments.overwrite))
+  return 0
+
+
+def _prepare_patches(
+    config: ml_collections.ConfigDict, arguments: Arguments
+) -> int:
+  arguments.need('output')
+  from data_pipelines.datasets.catalogue import open_dataset
+  from data_pipelines.pairs import FolderPairs
+  from data_pipelines.patches import PatchSettings, prepare_patches
+  if arguments.dataset:
+    arguments.need('data_dir')
+    source = open_dataset(
+        arguments.dataset, config.data.split, arguments.data_dir)
+  else:
+    arguments.need('input')
+    source = FolderPairs(arguments.input)
+  settings = PatchSettings(
+      config.prepare.patch_size, config.prepare.overlap,
+      config.prepare.drop_share)
+  count = prepare_patches(source, arguments.output, settings)
+  print(f'Cut {len(source)} scenes into {count} patches: train on them with '
+        f'--config.data.name=patches --config.data.folder={arguments.output}')
   return 0
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 
 import cv2
@@ -178,6 +179,26 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
   assert weights.path.name == '4'
   for leaf in jax.tree.leaves(weights.params):
     assert np.isfinite(leaf).all()
+
+
+def test_recorded_pairs_train_the_same_in_workers(
+    photos, tmp_path, monkeypatch):
+  """From a plain folder of pairs, which one line of the command names."""
+  for folder in ('blurry', 'sharp'):
+    shutil.copytree(photos, tmp_path / folder)
+  runs = []
+  for workers in (0, 1):
+    config = make_config(photos)
+    config.data.update(
+        name='folder', folder=str(tmp_path), workers=workers)
+    config.train.update(steps=3, checkpoint_every=3)
+    with monkeypatch.context() as patch:
+      runs.append(collect_losses(patch))
+      loop.train(config, tmp_path / f'workdir{workers}')
+  assert sorted(runs[0]) == [1, 2, 3] and runs[0] == runs[1]
+  config.model.views = ('center', 'left', 'right')
+  with pytest.raises(ValueError, match=r'no left, right, only center, sharp'):
+    loop.train(config, tmp_path / 'other')
 
 
 def test_another_networks_training_is_not_continued(photos, tmp_path):

@@ -19,7 +19,7 @@ from jaxdeblur.models import registry
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import TrainState, create_state, start_from
-from jaxdeblur.training.step import make_train_step
+from jaxdeblur.training.step import make_train_step, views_to_train
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -47,12 +47,13 @@ def train(
   workdir = pathlib.Path(workdir)
   mesh = partitioning.make_mesh()
   _check_batch_size(config.train.batch_size, mesh.size)
+  model = registry.create(**config.model.to_dict())
+  data = config.data.to_dict()
+  _check_views(model.required_views, views_of(data))
   batches = open_training_data(
-      config.data.to_dict(), seed=config.seed,
+      data, seed=config.seed, views=views_to_train(model),
       batch_size=config.train.batch_size // jax.process_count(),
       shard=jax.process_index(), shards=jax.process_count())
-  model = registry.create(**config.model.to_dict())
-  _check_views(model.required_views, views_of(config.data.to_dict()))
   optimizer = make_optimizer(config.train)
   state = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
@@ -90,6 +91,7 @@ def train(
   finally:
     checkpoints.close()
     reporter.close()
+    batches.close()
   return state
 
 
@@ -116,7 +118,8 @@ def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
     raise ValueError(
         f'The network reads the views {", ".join(required)}; the training data '
         f'has no {", ".join(missing)}, only {", ".join(given)}: choose other '
-        'config.model.views, or set config.data.dual_pixel.')
+        'config.model.views, or other data (config.data.name; of rendered '
+        'pairs, set config.data.dual_pixel).')
 
 
 def _check_finite(

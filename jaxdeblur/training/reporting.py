@@ -1,6 +1,7 @@
 """What training shows: TensorBoard scalars and pictures, a line of progress."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import contextlib
 import pathlib
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from data_pipelines.loader import open_training_data
 from jaxdeblur import partitioning
 from jaxdeblur.training.state import TrainState
+from jaxdeblur.training.step import views_to_train
 
 _PICTURE_SEED_OFFSET = 1_000_003  # Other pairs than those of training.
 _MOST_PICTURES = 8
@@ -40,7 +42,7 @@ class Reporter:
     self._progress = periodic_actions.ReportProgress(
         num_train_steps=last_step, every_steps=self._every, every_secs=None,
         writer=self._writer)
-    self._views = self._draw_pairs(config)
+    self._views = _draw_pairs(config, views_to_train(model))
     self._restore = jax.jit(
         lambda variables, views: model.apply(variables, views).image)
 
@@ -73,10 +75,15 @@ class Reporter:
     self._writer.flush()
     self._writer.close()
 
-  def _draw_pairs(self, config) -> dict[str, np.ndarray]:
-    return next(open_training_data(
-        config.data.to_dict(), seed=config.seed + _PICTURE_SEED_OFFSET,
-        batch_size=config.train.batch_size // jax.process_count()))
+
+def _draw_pairs(config, views: Sequence[str]) -> dict[str, np.ndarray]:
+  # Workers are not worth their start for one batch.
+  batches = open_training_data(
+      config.data.to_dict() | {'workers': 0}, views=views,
+      seed=config.seed + _PICTURE_SEED_OFFSET,
+      batch_size=config.train.batch_size // jax.process_count())
+  with contextlib.closing(batches):
+    return next(batches)
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One step of training, pure and ready to be jitted."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -15,6 +16,15 @@ from jaxdeblur.training.state import TrainState, split_params
 
 Views = Mapping[str, jax.Array]
 Scalars = dict[str, jax.Array]
+
+
+def views_to_train(model: Any) -> tuple[str, ...]:
+  """Names the views of a batch to train a network on.
+
+  Beside what it reads: the ground truth, and the view that is restored, which
+  the result is compared with.
+  """
+  return tuple(dict.fromkeys((*model.required_views, 'center', 'sharp')))
 
 
 def make_train_step(

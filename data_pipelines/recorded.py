@@ -1,0 +1,148 @@
+"""Recorded pairs -> crops to train on, changed at random.
+
+The changes are those of IFAN (Lee et al. 2021), in the order in which they are
+listed for it: noise on the inputs, greyscale and scaling down of all views. To
+these come mirroring and turning upside down. Quarter turns there are none: the
+views of a dual-pixel sensor lie apart in x.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+
+import cv2
+import grain
+import numpy as np
+
+from data_pipelines.pairs import Pair, as_float
+from data_pipelines.transforms import mirror_views
+
+_LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601, as OpenCV's grey.
+
+
+@dataclasses.dataclass(frozen=True)
+class CropSettings:
+  """What is cut from recorded pairs, and how it is changed.
+
+  Attributes:
+    crop: height and width of the crops, px.
+    bit_depth: 16 keeps all bits of 16-bit files, 8 their upper 8, as reading
+      them with OpenCV's default does (the published DRBNet program).
+    mirror_share: share mirrored in x; left and right then change places.
+    flip_share: share turned upside down.
+    input_noise_share: share with Gaussian noise on all views but the sharp one.
+    input_noise: range of its deviation, of a range of 1.
+    grey_share: share of which all views are grey.
+    scale_share: share of which all views are scaled down.
+    smallest_scale: of the scales, which are uniform from here to 1. Pictures
+      that are too small for it are scaled as far as they allow.
+  """
+  crop: tuple[int, int] = (96, 96)
+  bit_depth: int = 16
+  mirror_share: float = 0.5
+  flip_share: float = 0.5
+  input_noise_share: float = 0.0
+  input_noise: tuple[float, float] = (0.001, 0.0707)
+  grey_share: float = 0.0
+  scale_share: float = 0.0
+  smallest_scale: float = 0.7
+
+  def __post_init__(self):
+    if len(self.crop) != 2 or min(self.crop) < 1:
+      raise ValueError(
+          f'config.data.crop is {self.crop}: expected height and width, px.')
+    if self.bit_depth not in (8, 16):
+      raise ValueError(
+          f'config.data.bit_depth is {self.bit_depth}: choose 8 or 16.')
+
+
+class CropPair(grain.transforms.RandomMap):
+  """Cuts the same window from all views of a pair and changes it.
+
+  The views are float32 [height, width, 3] in [0, 1]. A pair without 'center'
+  gets the mean of left and right as stored, without linearising: Canon's
+  combined view is the sum of both.
+  """
+
+  def __init__(self, settings: CropSettings, views: Sequence[str]):
+    """Takes the settings and the names of the views to return."""
+    self._settings = settings
+    self._views = tuple(views)
+
+  def random_map(
+      self, element: Pair, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    s = self._settings
+    # All drawn at first: one change switched off leaves the others as they are.
+    mirrored, flipped, noisy, grey, scaled = rng.random(5) < (
+        s.mirror_share, s.flip_share, s.input_noise_share, s.grey_share,
+        s.scale_share)
+    deviation = rng.uniform(*s.input_noise)
+    scale = rng.uniform(s.smallest_scale, 1)
+    views = _cut_window(element, scale if scaled else 1.0, rng, s)
+    views = {name: as_float(keep_bits(view, s.bit_depth))
+             for name, view in views.items()}
+    if 'center' not in views and 'center' in self._views:
+      views['center'] = (views['left'] + views['right']) / 2
+    if noisy:
+      views = add_input_noise(views, deviation, rng)
+    if grey:
+      views = {name: to_grey(view) for name, view in views.items()}
+    height, width = s.crop
+    views = {name: cv2.resize(
+        view, (width, height), interpolation=cv2.INTER_AREA)
+             if view.shape[:2] != s.crop else view
+             for name, view in views.items()}
+    if flipped:
+      views = {name: view[::-1] for name, view in views.items()}
+    if mirrored:
+      views = mirror_views(views)
+    return {name: np.ascontiguousarray(views[name]) for name in self._views}
+
+
+def keep_bits(picture: np.ndarray, bits: int) -> np.ndarray:
+  """uint16 samples -> their upper 8 bits, if `bits` is 8; uint8 as it is."""
+  if bits == 8 and picture.dtype == np.uint16:
+    return (picture >> 8).astype(np.uint8)
+  return picture
+
+
+def add_input_noise(
+    views: Mapping[str, np.ndarray], deviation: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+  """Adds Gaussian noise to all views but 'sharp', clipped to [0, 1].
+
+  Each view has noise of its own, as each has its own readings.
+  """
+  noisy = dict(views)
+  for name in sorted(set(views) - {'sharp'}):
+    noise = rng.standard_normal(views[name].shape, np.float32)
+    noisy[name] = np.clip(views[name] + np.float32(deviation) * noise, 0, 1)
+  return noisy
+
+
+def to_grey(picture: np.ndarray) -> np.ndarray:
+  """Displayed RGB [h, w, 3] -> its luma in all three channels."""
+  return np.repeat((picture @ _LUMA)[..., None], 3, axis=-1)
+
+
+def _cut_window(pair: Pair, scale: float, rng, s: CropSettings):
+  """Cuts what becomes the crop once it is scaled down, as stored."""
+  sizes = {name: view.shape[:2] for name, view in pair.views.items()}
+  if len(set(sizes.values())) > 1:
+    found = ', '.join(
+        f'{name} {height} x {width} px'
+        for name, (height, width) in sizes.items())
+    raise ValueError(
+        f'The views of the scene {pair.scene} differ in size ({found}): they '
+        'can be evaluated, not trained on.')
+  available = np.array(next(iter(sizes.values())))
+  scale = max(scale, *(np.array(s.crop) / available))
+  if scale > 1:
+    raise ValueError(
+        f'The scene {pair.scene} is {available[0]} x {available[1]} px, '
+        f'smaller than a crop of {s.crop[0]} x {s.crop[1]} px: lower '
+        'config.data.crop.')
+  window = np.minimum(np.ceil(np.array(s.crop) / scale).astype(int), available)
+  y, x = rng.integers(available - window + 1)
+  return {name: view[y:y + window[0], x:x + window[1]]
+          for name, view in pair.views.items()}
