@@ -72,5 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
       size=(1152, 1792),
       repeats=3,
       workers=(0, 1, 2))
-  config.convert = dict(dtype='float32')
+  config.convert = dict(
+      dtype='float32',
+      heads='')              # The file of LPIPS's, with AlexNet as --input.
   return config

@@ -90,6 +90,7 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     'convert': {
         'dtype': 'of the parameters on disk',
+        'heads': 'LPIPS\'s linear layers, a file, where AlexNet is converted',
     },
 }
 _TOP = ('seed', 'model', *FIELDS)

@@ -97,7 +97,8 @@ def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('input', 'output')
   from jaxdeblur.convert.job import convert_file
-  print(convert_file(arguments.input, arguments.output, config.convert.dtype))
+  print(convert_file(arguments.input, arguments.output,
+                     config.convert.dtype, config.convert.heads))
   return 0
 
 

@@ -6,13 +6,25 @@ import types
 from typing import Any
 
 from jaxdeblur import checkpoints
-from jaxdeblur.convert import torch_drbnet, torch_k3dn, weights_file
+from jaxdeblur.convert import (
+  torch_drbnet,
+  torch_k3dn,
+  torch_lpips,
+  weights_file,
+)
+from jaxdeblur.metrics import lpips
 
 
 def convert_file(
-    source: pathlib.Path, output: pathlib.Path, dtype: str = 'float32'
+    source: pathlib.Path,
+    output: pathlib.Path,
+    dtype: str = 'float32',
+    heads: str = '',
 ) -> str:
   """Writes a folder of weights that `jaxdeblur.load` reads.
+
+  The weights of AlexNet become those of the metric LPIPS, which evaluation
+  reads.
 
   Args:
     source: the published network's weights (.pth, .npz or .safetensors with
@@ -20,6 +32,7 @@ def convert_file(
       taken.
     output: the folder; it must not exist yet.
     dtype: of the parameters on disk; 'float16' halves the size.
+    heads: the file of LPIPS's heads, where the source is AlexNet.
 
   Returns:
     A sentence on what was written.
@@ -33,6 +46,8 @@ def convert_file(
     settings, variables = weights.settings, weights.variables
   else:
     state_dict = weights_file.read(source)
+    if torch_lpips.is_lpips(state_dict):
+      return _convert_lpips(state_dict, heads, output)
     converter = _choose_converter(state_dict)
     settings = converter.settings(state_dict)
     variables = converter.convert(state_dict)
@@ -40,6 +55,13 @@ def convert_file(
   weights = checkpoints.load_weights(output)
   return (f'Wrote {settings} with weights {weights.digest()} ({dtype}) to '
           f'{output}')
+
+
+def _convert_lpips(state_dict, heads, output) -> str:
+  if heads:
+    state_dict = {**state_dict, **weights_file.read(heads)}
+  lpips.save(output, torch_lpips.convert(state_dict))
+  return f'Wrote LPIPS with AlexNet (float32) to {output}'
 
 
 def _choose_converter(state_dict: Mapping[str, Any]) -> types.ModuleType:

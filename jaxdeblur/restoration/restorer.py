@@ -3,6 +3,7 @@
 import pathlib
 import warnings
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +49,7 @@ class Restorer:
     self._variables = jax.device_put(weights.variables)
     # Only the picture is asked for, so XLA never keeps the kernels.
     self._apply = jax.jit(
-        lambda variables, views: model.apply(variables, views).image)
+        lambda variables, views: _estimate(model.apply(variables, views)))
     options = {'reblur': True} if model.reblurs else {}
     self._inspect = jax.jit(lambda variables, views: model.apply(
         variables, views, mutable='intermediates', **options))
@@ -62,6 +63,7 @@ class Restorer:
       tile: int | None = None,
       halo: int | None = None,
       fit: str = 'pad',
+      as_float: bool = False,
   ) -> np.ndarray:
     """Restores a picture.
 
@@ -80,10 +82,13 @@ class Restorer:
       fit: how a picture gets a size that the network takes. 'pad' extends it by
         reflection and cuts the result back: no pixel is resampled. 'resize'
         enlarges it and shrinks the result back, bicubically, as K3DN's authors
-        evaluate (Yang et al. 2023, supplement C).
+        evaluate (Yang et al. 2023, supplement C): integers stay integers while
+        they are enlarged, and the result is clipped after it is shrunk.
+      as_float: returns the result as it leaves the network, unquantised, also
+        for pictures of integers.
 
     Returns:
-      The restored picture, of the picture's size and type.
+      The restored picture, of the picture's size and type, or float32.
 
     Warns:
       ViewOrderWarning: the views' shift is one that the network cannot compare.
@@ -102,8 +107,7 @@ class Restorer:
     first = next(iter(views.values()))
     height, width = first.shape[:2]
     top = _top_value(first.dtype)
-    views = {name: self._fit(view.astype(np.float32) / top, fit)
-             for name, view in views.items()}
+    views = {name: self._fit(view, fit) for name, view in views.items()}
     model = self.weights.model
     if tile is None:
       restored = self._restore_window(views)
@@ -115,7 +119,9 @@ class Restorer:
           multiple=model.size_multiple)
     if fit == 'resize':
       restored = _resize(restored, height, width)
-    restored = restored[:height, :width]
+    restored = np.clip(restored[:height, :width], 0, 1)
+    if as_float:
+      return restored
     if top == 1:
       return restored.astype(first.dtype)
     return np.round(restored * top).astype(first.dtype)
@@ -143,9 +149,7 @@ class Restorer:
     """
     views = self._check_views(
         {'center': picture, 'left': left, 'right': right})
-    batch = {
-        name: self._fit(view.astype(np.float32) / _top_value(view.dtype), fit)
-        [None] for name, view in views.items()}
+    batch = {name: self._fit(view, fit)[None] for name, view in views.items()}
     restored, changed = self._inspect(self._variables, batch)
     return jax.tree.map(
         np.asarray, (restored, changed.get('intermediates', {})))
@@ -162,6 +166,7 @@ class Restorer:
     return np.asarray(self._apply(self._variables, batch))[0]
 
   def _fit(self, view: np.ndarray, fit: str) -> np.ndarray:
+    """Gives a view a size that the network takes, as floats in [0, 1]."""
     if fit not in FITS:
       raise ValueError(
           f'config.restore.fit is {fit!r}: choose one of {", ".join(FITS)}.')
@@ -169,8 +174,11 @@ class Restorer:
         -length % multiple for length, multiple in
         zip(view.shape[:2], self.weights.model.size_multiple))
     if fit == 'resize':
-      return _resize(view, view.shape[0] + rows, view.shape[1] + columns)
-    return np.pad(view, ((0, rows), (0, columns), (0, 0)), mode='reflect')
+      view = _resize(view, view.shape[0] + rows, view.shape[1] + columns)
+    else:
+      view = np.pad(view, ((0, rows), (0, columns), (0, 0)), mode='reflect')
+    scaled = view.astype(np.float32) / _top_value(view.dtype)
+    return np.clip(scaled, 0, 1)  # Resized floats overshoot.
 
   def _check_views(self, given) -> dict[str, np.ndarray]:
     given = {name: np.asarray(view) for name, view in given.items()
@@ -191,12 +199,20 @@ class Restorer:
     return given
 
 
+def _estimate(restored: Restored) -> jax.Array:
+  """The picture before it is clipped: it may yet be shrunk."""
+  return restored.pyramid[-1] if restored.pyramid else restored.image
+
+
 def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Resizes bicubically; what overshoots is clipped, as in a file."""
+  """Resizes bicubically; integers are rounded and clipped, floats are not."""
   if picture.shape[:2] == (height, width):
     return picture
-  resized = resize_bicubic(jnp.asarray(picture)[None], height, width)[0]
-  return np.clip(np.asarray(resized), 0, 1)
+  if picture.dtype.kind in 'iu':
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+  return np.asarray(
+      resize_bicubic(
+          jnp.asarray(picture, jnp.float32)[None], height, width)[0])
 
 
 def _check_picture(name: str, view: np.ndarray) -> None:

@@ -1,0 +1,77 @@
+"""LPIPS's weights: torchvision's AlexNet and the heads -> our variables.
+
+They come in two files, AlexNet's as torchvision saves it ('features.0.weight')
+and the heads as LPIPS's authors publish them for version 0.1
+('lin0.model.1.weight'), or in one, the state dict of the whole metric
+('net.slice1.0.weight' and the heads).
+"""
+
+from collections.abc import Mapping
+import re
+from typing import Any
+
+import numpy as np
+
+from jaxdeblur.convert import table
+from jaxdeblur.convert.table import CONV, Kind, Parameter
+from jaxdeblur.metrics import lpips
+
+# [1, in, 1, 1] -> [in, 1].
+_HEAD: Kind = {
+    'weight': Parameter('params', 'kernel', (1, 0), single=(2, 3))}
+
+TABLE = table.Table(
+    rows=[
+        ('features.{layer}', 'conv{layer}', CONV),
+        ('lin{head}.model.1', 'head{head}', _HEAD),
+    ],
+    numbers={
+        # In PyTorch activations and maxima are counted, too.
+        'layer': {0: 1, 3: 2, 6: 3, 8: 4, 10: 5},
+        'head': {0: 1, 1: 2, 2: 3, 3: 4, 4: 5},
+    },
+)
+
+
+def is_lpips(state_dict: Mapping[str, Any]) -> bool:
+  """Whether these are weights of AlexNet, of LPIPS's heads, or of both."""
+  shape = np.shape(state_dict.get('features.0.weight'))
+  return (shape[2:] == (11, 11) or 'lin0.model.1.weight' in state_dict
+          or 'net.slice1.0.weight' in state_dict)
+
+
+def convert(state_dict: Mapping[str, Any]) -> dict:
+  """Turns AlexNet's weights and the heads, in one dict, into `Lpips`'s.
+
+  Args:
+    state_dict: {PyTorch name: array}, of one file or of both together.
+
+  Returns:
+    {'params': ...}, nested dicts of float32 arrays.
+
+  Raises:
+    ValueError: one of the two is missing, or names or shapes are wrong.
+  """
+  arrays = {_rename(name): array
+            for name, array in table.clean(state_dict).items()
+            if not _is_left_out(name)}
+  for part, name, source in (
+      ('backbone, AlexNet,', 'features.0.weight',
+       "torchvision's alexnet weights"),
+      ('heads', 'lin0.model.1.weight',
+       'v0.1/alex.pth of the authors of LPIPS')):
+    if name not in arrays:
+      raise ValueError(
+          f'The {part} of LPIPS is missing ({name}): --mode convert reads '
+          f'{source} with --input or --config.convert.heads.')
+  return table.convert(arrays, TABLE, lpips.shapes(), 'LPIPS with AlexNet')
+
+
+def _rename(name: str) -> str:
+  """Calls AlexNet's layers as torchvision does; 'net.slice2.3' is one."""
+  return re.sub(r'^net\.slice\d\.', 'features.', name)
+
+
+def _is_left_out(name: str) -> bool:
+  """AlexNet's classifier, LPIPS's constants, and its heads' second names."""
+  return name.startswith(('classifier.', 'scaling_layer.', 'lins.'))
