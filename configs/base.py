@@ -56,7 +56,13 @@ def get_config() -> ml_collections.ConfigDict:
       protocol='rendered_defocus',
       radii=(0.0, 2.0, 3.5, 5.0),  # Of the rendered discs, px.
       noise=1 / 255,               # Deviation, of a range of 1.
-      seed=0)
+      seed=0,
+      split='test',                # Of the dataset.
+      metrics=(),                  # PSNR, SSIM, MAE; without truth, NIQE.
+      lpips='',                    # The folder of LPIPS's weights.
+      method='network',            # Or input, wiener, richardson_lucy.
+      disc_radius='estimate',      # Or known, or in px.
+      compare='')                  # Another result, its scores.json.
   config.restore = dict(
       checkpoint='starter',  # Where the weights are, unless --workdir is given.
       tile=2048,             # Larger pictures are restored in tiles, px.

@@ -8,7 +8,7 @@ are cropped: a batch of crops then costs no more than its crops.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -38,6 +38,7 @@ class Pair:
   camera: str = ''
 
 
+@runtime_checkable
 class PairSource(Protocol):
   """Pairs by index; what Grain and evaluation read.
 

@@ -65,10 +65,17 @@ FIELDS: dict[str, dict[str, str]] = {
         'picture_every': 'steps between logged pictures',
     },
     'eval': {
-        'protocol': 'rendered_defocus or pixel4',
+        'protocol': 'drbnet_paper, k3dn_paper, k3dn_paper_single, full, '
+                    'pixel4_xin or rendered_defocus',
         'radii': 'disc radii of the rendered defocus, px',
         'noise': 'deviation of the noise added, of a range of 1',
         'seed': 'of the noise',
+        'split': 'which split of the dataset is scored',
+        'metrics': 'psnr, ssim, mae, rmse_rel, lpips, niqe; the usual if none',
+        'lpips': 'folder of LPIPS\'s weights, where it is among the metrics',
+        'method': 'what is scored: network, input, wiener, richardson_lucy',
+        'disc_radius': 'of the deconvolutions, px; or known, or estimate',
+        'compare': 'the scores.json to compare with',
     },
     'restore': {
         'checkpoint': 'the weights, unless --workdir is given',

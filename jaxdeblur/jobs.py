@@ -30,6 +30,8 @@ class Arguments:
   dataset: str | None = None
   data_dir: pathlib.Path | None = None
   overwrite: bool = False
+  dataset: str | None = None
+  data_dir: pathlib.Path | None = None
 
   def need(self, *names: str) -> None:
     missing = [f'--{name}' for name in names if getattr(self, name) is None]
@@ -87,10 +89,27 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 
 def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
-  arguments.need('input', 'output')
+  arguments.need('output')
+  if arguments.input is None and arguments.dataset is None:
+    raise UsageError(
+        '--mode eval needs --input, or --dataset and --data_dir.')
   from jaxdeblur.evaluation.evaluate import evaluate
-  print(evaluate(config, arguments.workdir or config.restore.checkpoint,
-                 arguments.input, arguments.output))
+  from jaxdeblur.evaluation.source import Source
+  print(evaluate(
+      config, arguments.workdir or config.restore.checkpoint,
+      Source(arguments.input, arguments.dataset, config.eval.split,
+             arguments.data_dir),
+      arguments.output))
+  return 0
+
+
+def _compare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('input')
+  if not config.eval.compare:
+    raise UsageError(
+        '--mode compare needs --config.eval.compare=OTHER/scores.json.')
+  from jaxdeblur.evaluation.evaluate import compare_files
+  print(compare_files(arguments.input, config.eval.compare))
   return 0
 
 
@@ -158,6 +177,7 @@ def _prepare_patches(
 
 JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
     'bench': _bench,
+    'compare': _compare,
     'train': _train,
     'eval': _evaluate,
     'prepare': _prepare,

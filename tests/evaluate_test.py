@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from configs import starter
 from jaxdeblur import jobs
 from jaxdeblur.checkpoints import save_weights
-from jaxdeblur.evaluation.protocol import RenderedDefocus
+from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
 
 
 @pytest.fixture(scope='module')

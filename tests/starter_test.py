@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 import jaxdeblur
-from jaxdeblur.evaluation.protocol import RenderedDefocus
+from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -1,81 +1,93 @@
-"""Scores a network on a folder, as a protocol says."""
+"""Scores a network, or what it is to be compared with, as a protocol says."""
 
 import pathlib
 
 import ml_collections
 import tqdm
 
-from jaxdeblur.evaluation import report
-from jaxdeblur.evaluation.pixel4 import Pixel4
-from jaxdeblur.evaluation.protocol import RenderedDefocus
-from jaxdeblur.restoration import restorer
-
-PROTOCOLS = ('rendered_defocus', 'pixel4')
+from jaxdeblur.evaluation import compare, provenance, result
+from jaxdeblur.evaluation.methods import Method, choose_method
+from jaxdeblur.evaluation.protocols import choose_protocol
+from jaxdeblur.evaluation.protocols.case import Case, Cases
+from jaxdeblur.evaluation.report import Score
+from jaxdeblur.evaluation.result import Result
+from jaxdeblur.evaluation.scoring import Metrics, choose_metrics
+from jaxdeblur.evaluation.source import Source
 
 
 def evaluate(
     config: ml_collections.ConfigDict,
     checkpoint: str | pathlib.Path,
-    folder: str | pathlib.Path,
-    output: str | pathlib.Path,
+    source: Source,
+    output: pathlib.Path,
 ) -> str:
-  """Scores a checkpoint on the pictures of a folder.
+  """Scores a method on pictures, its input's own scores beside its output's.
 
   Writes output/scores.json (protocol, provenance, every picture) and
-  output/scores.csv, with the input's own scores beside the output's.
+  output/scores.csv at the end, whole or not at all.
 
   Args:
-    config: `eval` (protocol, and radii, noise, seed of rendered defocus) and
-      `restore` (tile, fit).
-    checkpoint: what `jaxdeblur.load` takes.
-    folder: sharp photographs ('rendered_defocus') or scenes ('pixel4').
+    config: `eval` and `restore` (tile, fit).
+    checkpoint: what `jaxdeblur.load` takes; for the method 'network'.
+    source: the pictures.
     output: folder for the results.
 
   Returns:
-    The table of means.
+    The tables: means, medians, and, with `config.eval.compare`, the differences
+    from another result.
 
   Raises:
-    CheckpointError, FileNotFoundError, ValueError: as one sentence each.
+    CheckpointError, OSError, ValueError, ImportError: as one sentence each.
   """
-  folder, output = pathlib.Path(folder), pathlib.Path(output)
-  protocol = _make_protocol(config.eval)
-  count = protocol.count(folder)
-  model = restorer.load(checkpoint)
+  if output.exists() and not output.is_dir():
+    raise NotADirectoryError(
+        f'{output} is a file: --output names the folder for the results.')
+  protocol = choose_protocol(config.eval, config.restore.fit)
+  description = protocol.describe()
+  other = result.read(config.eval.compare) if config.eval.compare else None
+  if other:
+    compare.check_protocols(result.as_stored(description), other.protocol)
+  cases = protocol.list_cases(source)
+  metrics = choose_metrics(config.eval, cases.has_sharp)
+  method = choose_method(
+      config.eval, checkpoint, config.restore.tile, protocol.fit)
+  _check_views(method, cases, protocol.name)
   rows = []
-  with tqdm.tqdm(total=count, unit='picture') as bar:
-    for case in protocol.cases(folder):
-      restored = _restore(model, case.views, config.restore)
-      rows += [report.Score(case.picture, condition, scores)
-               for condition, scores in case.score(restored).items()]
+  with tqdm.tqdm(total=cases.count, unit='picture') as bar:
+    for case in cases.open():
+      rows += _score_case(method, metrics, case)
       bar.update()
-  output.mkdir(parents=True, exist_ok=True)
-  report.write_json(
-      output / 'scores.json', rows,
-      {**protocol.describe(), 'fit': config.restore.fit},
-      report.provenance(model.weights.digest()))
-  report.write_csv(output / 'scores.csv', rows)
-  return report.format_table(rows)
+  ours = Result(
+      description,
+      provenance.collect(
+          method.describe(), method.checkpoint, source.describe()), rows)
+  ours.write(output)
+  return str(ours) if other is None else f'{ours}\n{_compare(ours, other)}'
 
 
-def _make_protocol(settings) -> RenderedDefocus | Pixel4:
-  if settings.protocol not in PROTOCOLS:
-    raise ValueError(
-        f'config.eval.protocol is {settings.protocol!r}: choose one of '
-        f'{", ".join(PROTOCOLS)}.')
-  if settings.protocol == 'pixel4':
-    return Pixel4()
-  return RenderedDefocus(
-      tuple(settings.radii), settings.noise, settings.seed)
+def compare_files(first: pathlib.Path, second: str | pathlib.Path) -> str:
+  """Compares two results that are written already; see `compare`."""
+  return _compare(result.read(first), result.read(second))
 
 
-def _restore(model, views, settings):
-  required = model.weights.model.required_views
-  missing = [name for name in required if name not in views]
+def _compare(first: Result, second: Result) -> str:
+  return compare.format_differences(
+      first, second, compare.compare(first, second))
+
+
+def _score_case(method: Method, metrics: Metrics, case: Case) -> list[Score]:
+  try:
+    comparisons = case.compare(method.restore(case))
+    return [
+        Score(case.picture, condition, metrics.score(comparison), case.place)
+        for condition, comparison in comparisons.items()]
+  except ValueError as error:
+    raise ValueError(f'{case.picture}: {error}') from error
+
+
+def _check_views(method: Method, cases: Cases, protocol: str) -> None:
+  missing = [view for view in method.needed_views if view not in cases.views]
   if missing:
     raise ValueError(
-        f'This network reads the views {", ".join(required)}; the pictures of '
-        f'this protocol have no {", ".join(missing)}.')
-  given = {'picture' if name == 'center' else name: views[name]
-           for name in required}
-  return model.restore(
-      **given, tile=settings.tile or None, fit=settings.fit)
+        f'This network reads the views {", ".join(method.needed_views)}; the '
+        f'pictures of this protocol, {protocol}, have no {", ".join(missing)}.')

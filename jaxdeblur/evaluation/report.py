@@ -1,34 +1,26 @@
-"""Result tables: JSON with protocol and provenance, CSV, and text.
+"""Scores of pictures, and their means and medians.
 
-Every table shows the input's own score beside the output's: a score alone says
+Every score of an output stands beside the input's own: a score alone says
 little, since pictures differ more than networks do.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-import contextlib
-import csv
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import datetime
-import importlib.metadata
-import json
-import math
-import numbers
-import os
-import pathlib
-import platform
-import shlex
-import sys
-from typing import Any, TextIO
+import statistics
 
-_PACKAGES = ('jaxdeblur', 'jax', 'jaxlib', 'flax', 'numpy')
+import numpy as np
 
-# Heading and decimals of the metrics we know; others go by their own name.
-_HEADINGS = {'psnr': ('PSNR [dB]', 2), 'ssim': ('SSIM', 4), 'mae': ('MAE', 4),
-             'rmse_rel': ('RMSE_rel', 4)}
+# Heading and decimals of each metric.
+HEADINGS = {
+    'psnr': ('PSNR [dB]', 2), 'ssim': ('SSIM', 4), 'mae': ('MAE', 4),
+    'rmse_rel': ('RMSE_rel', 4), 'lpips': ('LPIPS', 4), 'niqe': ('NIQE', 2)}
+
+# What is better the larger it is; the others are errors.
+LARGER_IS_BETTER = frozenset({'psnr', 'ssim'})
 
 # K3DN's tables 7 and 8 print 10^(-mean PSNR / 20) of the data set as RMSE_rel:
 # the geometric mean over its pictures.
-_GEOMETRIC = frozenset({'rmse_rel', 'input_rmse_rel'})
+_GEOMETRIC = frozenset({'rmse_rel'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +32,12 @@ class Score:
     condition: what was done to it, e.g. 'disc radius 3.5 px'.
     scores: the output's in each metric, by the metric's name, and the
       input's, by that name after 'input_': {'input_psnr': 25.64, 'psnr': ...}.
+    place: 'indoor' or 'outdoor'; '' where that is not known.
   """
   picture: str
   condition: str
   scores: Mapping[str, float]
+  place: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,137 +46,63 @@ class Summary:
 
   Attributes:
     condition: as in `Score`.
+    place: 'indoor' or 'outdoor'; '' for all of them together.
     pictures: how many there are.
     scores: the means of the pictures' scores, by the same names, and for each
       metric 'gain_' + its name, output - input: above 0 is better for PSNR and
       SSIM, below 0 for errors; NaN where both are infinite.
+    medians: the same of the pictures' medians.
   """
   condition: str
+  place: str
   pictures: int
   scores: Mapping[str, float]
+  medians: Mapping[str, float]
 
 
 def summarise(rows: Sequence[Score]) -> list[Summary]:
-  """Means over the pictures of each condition, in the conditions' order.
+  """Means and medians over the pictures of each condition, in their order.
 
   The plain mean over pictures, whatever their sizes, as the papers take it; for
-  RMSE_rel the geometric mean, which keeps it 10^(-mean PSNR / 20).
+  RMSE_rel the geometric mean, which keeps it 10^(-mean PSNR / 20). Where the
+  place is known, those of indoor and outdoor pictures follow those of all.
 
   Raises:
     ValueError: there are no rows, one lacks the input's or the output's score,
       their metrics differ, or a picture comes twice under a condition.
   """
-  metrics = _metrics(rows)
+  metrics = list_metrics(rows)
   conditions: dict[str, list[Score]] = {}
   for row in rows:
     conditions.setdefault(row.condition, []).append(row)
   summaries = []
   for condition, members in conditions.items():
-    means = {}
-    for metric in metrics:
-      for name in (f'input_{metric}', metric):
-        means[name] = _mean(name, [member.scores[name] for member in members])
-      means[f'gain_{metric}'] = means[metric] - means[f'input_{metric}']
-    summaries.append(Summary(condition, len(members), means))
+    summaries.append(_summarise(condition, '', members, metrics))
+    for place in sorted({member.place for member in members if member.place}):
+      summaries.append(_summarise(
+          condition, place,
+          [member for member in members if member.place == place], metrics))
   return summaries
 
 
-def provenance(checkpoint_digest: str | None) -> dict[str, Any]:
-  """What made a result: checkpoint, versions, command line, date (UTC).
+def _summarise(condition, place, members, metrics) -> Summary:
+  def combine(average: Callable[[str, Sequence[float]], float]):
+    averages = {}
+    for metric in metrics:
+      for name in (f'input_{metric}', metric):
+        averages[name] = average(
+            name, [member.scores[name] for member in members])
+      averages[f'gain_{metric}'] = (
+          averages[metric] - averages[f'input_{metric}'])
+    return averages
 
-  The command is as it was typed, not resolved to this machine's paths.
-
-  Args:
-    checkpoint_digest: identifies the weights; None where there are none.
-  """
-  versions = {'python': platform.python_version()}
-  for package in _PACKAGES:
-    try:
-      versions[package] = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-      versions[package] = 'not installed'  # jaxdeblur, run from a checkout.
-  return {
-      'checkpoint': checkpoint_digest,
-      'versions': versions,
-      'command': shlex.join(sys.orig_argv),
-      'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-  }
+  return Summary(
+      condition, place, len(members),
+      combine(lambda name, scores: float(means(name, scores))),
+      combine(lambda name, scores: float(statistics.median(scores))))
 
 
-def write_json(
-    path: str | os.PathLike[str],
-    rows: Sequence[Score],
-    protocol: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-) -> None:
-  """Writes protocol, provenance, each condition's means and each picture's row.
-
-  Numbers that JSON lacks are the strings 'inf', '-inf' and 'nan', so that
-  float(value) reads every score. The file appears whole or not at all; its
-  folder is created.
-
-  Args:
-    path: the file.
-    rows: the scores.
-    protocol: how they were taken, by name and with all parameters.
-    provenance: what took them, see `provenance`.
-
-  Raises:
-    ValueError: as `summarise`.
-    TypeError: protocol or provenance hold what JSON has no form for.
-  """
-  document = _as_json({
-      'protocol': protocol,
-      'provenance': provenance,
-      'means': [vars(summary) for summary in summarise(rows)],
-      'pictures': [vars(row) for row in rows],
-  })
-  text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-  with _written_whole(path) as file:
-    file.write(text + '\n')
-
-
-def write_csv(path: str | os.PathLike[str], rows: Sequence[Score]) -> None:
-  """Writes a line for each picture and condition: input_psnr, psnr, ...
-
-  Infinite and undefined scores, the file and errors are as in `write_json`.
-  """
-  names = [
-      name for metric in _metrics(rows) for name in (f'input_{metric}', metric)]
-  with _written_whole(path) as file:
-    table = csv.writer(file, lineterminator='\n')
-    table.writerow(['picture', 'condition', *names])
-    for row in rows:
-      scores = [float(row.scores[name]) for name in names]
-      table.writerow([row.picture, row.condition, *scores])
-
-
-def format_table(rows: Sequence[Score]) -> str:
-  """The means, input -> output (gain), in a line for each condition.
-
-  Of fixed width for a terminal and Markdown for a model card, both in one.
-  Raises ValueError as `summarise`.
-  """
-  columns = {metric: _HEADINGS.get(metric, (metric, 4))
-             for metric in _metrics(rows)}
-  table = [['condition', 'pictures', *(title for title, _ in columns.values())]]
-  for summary in summarise(rows):
-    scores = summary.scores
-    cells = [
-        f'{scores["input_" + metric]:.{digits}f} -> {scores[metric]:.{digits}f}'
-        f' ({scores["gain_" + metric]:+.{digits}f})'
-        for metric, (_, digits) in columns.items()]
-    # A bare | would end the cell.
-    condition = summary.condition.replace('|', r'\|')
-    table.append([condition, str(summary.pictures), *cells])
-  first, *others = (max(map(len, cells)) for cells in zip(*table, strict=True))
-  lines = [
-      [row[0].ljust(first), *map(str.rjust, row[1:], others)] for row in table]
-  lines.insert(1, ['-' * first, *('-' * (width - 1) + ':' for width in others)])
-  return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
-
-
-def _metrics(rows: Sequence[Score]) -> list[str]:
+def list_metrics(rows: Sequence[Score]) -> list[str]:
   """The metrics of all rows, in the first row's order; refuses what differs."""
   if not rows:
     raise ValueError('There are no scores to report: no picture was evaluated.')
@@ -203,37 +123,12 @@ def _metrics(rows: Sequence[Score]) -> list[str]:
   return metrics
 
 
-def _mean(name: str, values: Sequence[float]) -> float:
-  if name not in _GEOMETRIC:
-    return sum(values) / len(values)
-  if 0 in values:  # log(0). One perfect picture makes PSNR's mean perfect too.
-    return 0.0
-  return math.exp(sum(map(math.log, values)) / len(values))
-
-
-def _as_json(value: Any) -> Any:
-  """Plain values for json.dumps: NumPy's numbers as Python's, inf as a word."""
-  if isinstance(value, Mapping):
-    return {str(key): _as_json(member) for key, member in value.items()}
-  if isinstance(value, list | tuple):
-    return [_as_json(member) for member in value]
-  if isinstance(value, numbers.Real) and not isinstance(value, int):
-    number = float(value)
-    return number if math.isfinite(number) else str(number)
-  return value
-
-
-@contextlib.contextmanager
-def _written_whole(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-  """A text file that takes its name only once it is complete."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Beside it, or os.replace could not be atomic; and not by tempfile, whose
-  # files only their owner may read.
-  unfinished = path.with_name(f'.{path.name}.{os.getpid()}')
-  try:
-    with unfinished.open('w', encoding='utf-8', newline='') as file:
-      yield file
-    os.replace(unfinished, path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+def means(
+    metric: str, scores: np.ndarray | Sequence[float]
+) -> np.ndarray | float:
+  """Means over the last axis, of pictures; of RMSE_rel geometric ones."""
+  scores = np.asarray(scores, np.float64)
+  if metric.removeprefix('input_') not in _GEOMETRIC:
+    return scores.mean(axis=-1)
+  with np.errstate(divide='ignore'):  # A perfect picture makes the mean 0.
+    return np.exp(np.log(scores).mean(axis=-1))

@@ -1,6 +1,6 @@
-"""How scores are taken: part of every result, so that results compare."""
+"""Scores on sharp photographs, blurred by discs of known radii."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
 from typing import Any
@@ -11,35 +11,9 @@ import numpy as np
 from data_pipelines.rendered import add_display_noise, blur
 from data_pipelines.sources import list_photographs, read_photograph
 from data_pipelines.transforms import quantise, to_display, to_linear
-from jaxdeblur import metrics
+from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
+from jaxdeblur.evaluation.source import Source
 from jaxdeblur.optics.psf import disc
-
-_METRICS = {'psnr': metrics.psnr, 'ssim': metrics.ssim, 'mae': metrics.mae}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Case:
-  """One picture to restore and how to score the result.
-
-  Attributes:
-    picture: its name.
-    views: what a network may read of it, float32 [h, w, 3] in [0, 1].
-    score: from the restored picture to its scores by condition.
-  """
-  picture: str
-  views: Mapping[str, np.ndarray]
-  score: Callable[[np.ndarray], dict[str, dict[str, float]]]
-
-
-def score_pair(
-    blurry: np.ndarray, restored: np.ndarray, sharp: np.ndarray
-) -> dict[str, float]:
-  """Scores input and output against the ground truth, [h, w, c] in [0, 1]."""
-  scores = {}
-  for name, metric in _METRICS.items():
-    scores[f'input_{name}'] = float(metric(blurry, sharp))
-    scores[name] = float(metric(restored, sharp))
-  return scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,28 +31,40 @@ class RenderedDefocus:
       noise: what is sharp must stay sharp.
     noise: the noise's deviation, of a range of 1.
     seed: of the noise, with the picture's name and the radius.
+    fit: how pictures get a size that the network takes, see `Restorer.restore`.
   """
   radii: tuple[float, ...]
   noise: float
   seed: int = 0
+  fit: str = 'pad'
 
   name = 'rendered_defocus'
 
-  def count(self, photos: pathlib.Path) -> int:
-    """How many cases there are."""
-    return len(list_photographs(photos)) * len(self.radii)
+  def list_cases(self, source: Source) -> Cases:
+    """Each photograph of a folder at each radius.
 
-  def cases(self, photos: pathlib.Path) -> Iterator[Case]:
-    """Each photograph of a folder at each radius."""
-    for file in list_photographs(photos):
+    Raises:
+      ValueError, OSError: there are no photographs.
+    """
+    files = list_photographs(
+        source.need_folder(self.name, 'sharp photographs'))
+    return Cases(
+        len(files) * len(self.radii), ('center',), True,
+        lambda: self._open(files))
+
+  def _open(self, files: list[pathlib.Path]) -> Iterator[Case]:
+    for file in files:
       sharp = read_photograph(file).astype(np.float32) / 255
       for radius in self.radii:
         yield self._make_case(file.name, sharp, radius)
 
   def _make_case(self, name, sharp, radius) -> Case:
     blurry = self.degrade(sharp, name, radius)
-    return Case(name, {'center': blurry}, lambda restored: {
-        f'disc radius {radius:g} px': score_pair(blurry, restored, sharp)})
+    return Case(
+        name, {'center': blurry},
+        lambda restored: {f'disc radius {radius:g} px': Comparison(
+            blurry, restored, sharp)},
+        disc_radius=radius)
 
   def degrade(
       self, sharp: np.ndarray, picture: str, radius: float

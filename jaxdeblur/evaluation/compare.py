@@ -1,0 +1,154 @@
+"""Two results on the same pictures: is one method better, and how surely?"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from jaxdeblur.evaluation.report import (
+  HEADINGS,
+  LARGER_IS_BETTER,
+  Score,
+  list_metrics,
+  means,
+)
+from jaxdeblur.evaluation.result import Result, format_markdown
+
+_RESAMPLES = 10_000
+_SAME_INPUT = 1e-3  # Relative; scores of one input on two machines.
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+  """How far two methods are apart in one metric under one condition.
+
+  Attributes:
+    condition: as in `Score`.
+    metric: its name.
+    pictures: how many there are.
+    mean: of the first result minus that of the second.
+    low: lower end of the interval that holds 95 % of such differences when
+      pictures are drawn anew, with replacement (paired percentile bootstrap);
+      NaN for a single picture or where a score is not finite.
+    high: its upper end.
+    wins: pictures on which the first is better.
+    ties: pictures on which both score the same.
+  """
+  condition: str
+  metric: str
+  pictures: int
+  mean: float
+  low: float
+  high: float
+  wins: int
+  ties: int
+
+
+def compare(first: Result, second: Result) -> list[Difference]:
+  """Compares two results picture by picture.
+
+  Raises:
+    ValueError: their protocols, pictures or metrics differ, or the inputs score
+      differently, so that they cannot be the same pictures.
+  """
+  check_protocols(first.protocol, second.protocol)
+  metrics = [metric for metric in list_metrics(first.rows)
+             if metric in list_metrics(second.rows)]
+  if not metrics:
+    raise ValueError(
+        'The results have no metric in common: take one of them again with '
+        '--config.eval.metrics.')
+  pairs = _pair_rows(first.rows, second.rows, metrics)
+  conditions = dict.fromkeys(row.condition for row in first.rows)
+  return [
+      _compare_scores(
+          condition, metric,
+          [(one.scores[metric], other.scores[metric])
+           for one, other in pairs if one.condition == condition])
+      for condition in conditions for metric in metrics]
+
+
+def format_differences(
+    first: Result, second: Result, differences: Sequence[Difference]
+) -> str:
+  """A table of differences; its first line names protocol and methods."""
+  table = [['condition', 'metric', 'pictures', 'difference', '95 % interval',
+            'better', 'equal', 'worse']]
+  for difference in differences:
+    title, digits = HEADINGS.get(difference.metric, (difference.metric, 4))
+    table.append([
+        difference.condition, title, str(difference.pictures),
+        f'{difference.mean:+.{digits}f}',
+        f'{difference.low:+.{digits}f} to {difference.high:+.{digits}f}',
+        str(difference.wins), str(difference.ties),
+        str(difference.pictures - difference.wins - difference.ties)])
+  return (
+      f'Protocol {first.protocol["name"]}, on {first.provenance["pictures"]}: '
+      f'{first.method}, minus {second.method}\n\n{format_markdown(table)}')
+
+
+def check_protocols(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> None:
+  """Raises a ValueError that names where two protocols, as stored, differ."""
+  if first == second:
+    return
+  differing = [name for name in dict.fromkeys((*first, *second))
+               if first.get(name) != second.get(name)]
+  told = '; '.join(f'{name} {first.get(name)!r} and {second.get(name)!r}'
+                   for name in differing[:3])
+  raise ValueError(
+      f'The protocols differ ({told}), and so scores would for one and the '
+      'same network. Take one of the results again.')
+
+
+def _pair_rows(
+    first: Sequence[Score], second: Sequence[Score], metrics: Sequence[str]
+) -> list[tuple[Score, Score]]:
+  ours, theirs = (
+      {(row.picture, row.condition): row for row in rows}
+      for rows in (first, second))
+  lonely = sorted(set(ours) ^ set(theirs))
+  if lonely:
+    picture, condition = lonely[0]
+    raise ValueError(
+        f'The results are of different pictures: {len(lonely)} are in one of '
+        f'them only, {picture} ({condition}) first. Compare results on the '
+        'same pictures.')
+  pairs = [(row, theirs[key]) for key, row in ours.items()]
+  for one, other in pairs:
+    for metric in metrics:
+      scores = (one.scores[f'input_{metric}'], other.scores[f'input_{metric}'])
+      if not math.isclose(*scores, rel_tol=_SAME_INPUT):
+        raise ValueError(
+            f'The inputs called {one.picture} ({one.condition}) are not the '
+            f'same: their {metric} is {scores[0]:.6g} and {scores[1]:.6g}. '
+            'Compare results on the same pictures.')
+  return pairs
+
+
+def _compare_scores(condition, metric, scores) -> Difference:
+  ours, theirs = np.array(scores, np.float64).T
+  better = ours > theirs if metric in LARGER_IS_BETTER else ours < theirs
+  with np.errstate(invalid='ignore'):  # inf - inf.
+    difference = float(means(metric, ours) - means(metric, theirs))
+  low, high = _bootstrap(metric, ours, theirs)
+  return Difference(
+      condition, metric, len(ours), difference, low, high, int(better.sum()),
+      int((ours == theirs).sum()))
+
+
+def _bootstrap(
+    metric: str, ours: np.ndarray, theirs: np.ndarray
+) -> tuple[float, float]:
+  """The 95 % interval of the difference of the means."""
+  finite = np.isfinite(ours).all() and np.isfinite(theirs).all()
+  if len(ours) < 2 or not finite:
+    return math.nan, math.nan
+  drawn = np.random.default_rng(0).integers(
+      0, len(ours), (_RESAMPLES, len(ours)))
+  low, high = np.percentile(
+      means(metric, ours[drawn]) - means(metric, theirs[drawn]), [2.5, 97.5])
+  return float(low), float(high)

@@ -1,0 +1,153 @@
+"""What restores the pictures that are scored: a network or a baseline."""
+
+from collections.abc import Callable, Mapping
+import difflib
+import pathlib
+from typing import Any, Protocol, runtime_checkable
+
+import ml_collections
+import numpy as np
+
+from jaxdeblur.evaluation import baselines
+from jaxdeblur.evaluation.protocols.case import Case
+from jaxdeblur.restoration import restorer
+
+NAMES = ('network', 'input', 'wiener', 'richardson_lucy')
+
+
+@runtime_checkable
+class Method(Protocol):
+  """Restores the pictures of a protocol.
+
+  Attributes:
+    needed_views: the views that every picture must have.
+    checkpoint: digest of the weights; None where there are none.
+  """
+  needed_views: tuple[str, ...]
+  checkpoint: str | None
+
+  def restore(self, case: Case) -> np.ndarray:
+    """The restored picture, float32 [h, w, 3] in [0, 1], of the views' size."""
+
+  def describe(self) -> Mapping[str, Any]:
+    """The method's name and settings."""
+
+
+class Network:
+  """A network with its weights, see `Method`."""
+
+  def __init__(self, checkpoint: str | pathlib.Path, tile: int, fit: str):
+    """Loads a checkpoint.
+
+    Args:
+      checkpoint: what `jaxdeblur.load` takes.
+      tile: of pictures larger than this, px; 0 restores them whole.
+      fit: as `Restorer.restore`.
+    """
+    self._restorer = restorer.load(checkpoint)
+    self._options = {'tile': tile or None, 'fit': fit}
+    self.needed_views = self._restorer.weights.model.required_views
+    self.checkpoint = self._restorer.weights.digest()
+
+  def restore(self, case: Case) -> np.ndarray:
+    given = {'picture' if name == 'center' else name: case.views[name]
+             for name in self.needed_views}
+    return self._restorer.restore(**given, **self._options, as_float=True)
+
+  def describe(self) -> Mapping[str, Any]:
+    return dict(self._restorer.weights.settings)
+
+
+class Untouched:
+  """The input as it is, see `Method`."""
+  needed_views = ()
+  checkpoint = None
+
+  def restore(self, case: Case) -> np.ndarray:
+    return case.photograph()
+
+  def describe(self) -> Mapping[str, Any]:
+    return {'name': 'input'}
+
+
+class Deconvolution:
+  """Deconvolution with one disc a picture, see `Method` and `baselines`."""
+  needed_views = ()
+  checkpoint = None
+
+  def __init__(self, name: str, disc_radius: str):
+    """Takes a method's name and where the disc's radius comes from.
+
+    Args:
+      name: 'wiener' or 'richardson_lucy'.
+      disc_radius: 'known' to the protocol, to 'estimate', or a number of px.
+    """
+    self._name, self._disc_radius = name, disc_radius
+    self._choose_radius = _choose_radius(disc_radius)
+    self._deconvolve = {
+        'wiener': baselines.deconvolve_wiener,
+        'richardson_lucy': baselines.deconvolve_richardson_lucy}[name]
+
+  def restore(self, case: Case) -> np.ndarray:
+    return self._deconvolve(case.photograph(), self._choose_radius(case))
+
+  def describe(self) -> Mapping[str, Any]:
+    return {'name': self._name, 'disc_radius': self._disc_radius,
+            **baselines.SETTINGS[self._name]}
+
+
+def choose_method(
+    settings: ml_collections.ConfigDict,
+    checkpoint: str | pathlib.Path,
+    tile: int,
+    fit: str,
+) -> Method:
+  """The method that a config names.
+
+  Args:
+    settings: `config.eval`: `method`, and `disc_radius` of the deconvolutions.
+    checkpoint: of the network.
+    tile: see `Network`.
+    fit: see `Network`.
+
+  Raises:
+    ValueError: there is no method of this name, no checkpoint, or the radius is
+      neither a number nor 'known' nor 'estimate'.
+    ImportError: the method needs scikit-image, which is not installed.
+  """
+  name = settings.method
+  if name not in NAMES:
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f' Did you mean {close[0]}?' if close else ''
+    raise ValueError(
+        f'config.eval.method is {name!r}: choose one of '
+        f'{", ".join(NAMES)}.{hint}')
+  if name == 'network':
+    return Network(checkpoint, tile, fit)
+  if name == 'input':
+    return Untouched()
+  return Deconvolution(name, settings.disc_radius)
+
+
+def _choose_radius(disc_radius: str) -> Callable[[Case], float]:
+  if disc_radius == 'known':
+    return _known_radius
+  if disc_radius == 'estimate':
+    return lambda case: baselines.estimate_radius(case.photograph())
+  try:
+    radius = float(disc_radius)
+  except ValueError:
+    radius = -1.0
+  if not 0 <= radius < np.inf:
+    raise ValueError(
+        f'config.eval.disc_radius is {disc_radius!r}: give a number of px, '
+        "'known' or 'estimate'.")
+  return lambda case: radius
+
+
+def _known_radius(case: Case) -> float:
+  if case.disc_radius is None:
+    raise ValueError(
+        'Nobody knows the disc radius of recorded pictures: give '
+        "--config.eval.disc_radius=R, or 'estimate' it.")
+  return case.disc_radius

@@ -1,0 +1,45 @@
+"""Protocols by name: how scores are taken, with the source of each."""
+
+import difflib
+
+import ml_collections
+
+from jaxdeblur.evaluation.protocols import recorded
+from jaxdeblur.evaluation.protocols.case import Protocol
+from jaxdeblur.evaluation.protocols.pixel4 import Pixel4Xin
+from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
+
+_RECORDED = {
+    protocol.name: protocol for protocol in (
+        recorded.DRBNET_PAPER, recorded.K3DN_PAPER, recorded.K3DN_PAPER_SINGLE,
+        recorded.FULL)}
+
+NAMES = (*_RECORDED, Pixel4Xin.name, RenderedDefocus.name)
+
+
+def choose_protocol(
+    settings: ml_collections.ConfigDict, fit: str
+) -> Protocol:
+  """The protocol that a config names.
+
+  Args:
+    settings: `config.eval`.
+    fit: of the protocols that leave it open, rendered_defocus and pixel4_xin;
+      those of the papers have their own.
+
+  Raises:
+    ValueError: there is none of this name.
+  """
+  name = settings.protocol
+  if name in _RECORDED:
+    return _RECORDED[name]
+  if name == Pixel4Xin.name:
+    return Pixel4Xin(fit=fit)
+  if name == RenderedDefocus.name:
+    return RenderedDefocus(
+        tuple(settings.radii), settings.noise, settings.seed, fit)
+  close = difflib.get_close_matches(name, NAMES, n=1)
+  hint = f' Did you mean {close[0]}?' if close else ''
+  raise ValueError(
+      f'config.eval.protocol is {name!r}: choose one of '
+      f'{", ".join(NAMES)}.{hint}')

@@ -1,0 +1,96 @@
+"""What a protocol hands to the evaluation: pictures, and what to compare."""
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import typing
+from typing import Any
+
+import numpy as np
+
+from data_pipelines.pairs import as_float
+from jaxdeblur.evaluation.source import Source
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+  """A restored picture beside its input and the ground truth.
+
+  Attributes:
+    before: the input, untouched, float32 [h, w, 3 or 1] in [0, 1].
+    after: the restored picture, alike.
+    sharp: the ground truth, alike; None where there is none.
+    displayed: whether these are display values; linear light is not.
+  """
+  before: np.ndarray
+  after: np.ndarray
+  sharp: np.ndarray | None
+  displayed: bool = True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+  """One picture to restore.
+
+  Attributes:
+    picture: its name, without a path of this machine.
+    views: what may be read of it, uint8, uint16, or float32 in [0, 1],
+      [h, w, 3] RGB.
+    compare: from the restored picture, float32 of the views' size, to what is
+      scored, by condition.
+    place: 'indoor' or 'outdoor'; '' where that is not known.
+    disc_radius: of the blur, px; None where it is not known.
+  """
+  picture: str
+  views: Mapping[str, np.ndarray]
+  compare: Callable[[np.ndarray], dict[str, Comparison]]
+  place: str = ''
+  disc_radius: float | None = None
+
+  def photograph(self) -> np.ndarray:
+    """The centre view or the mean of both halves, float32 in [0, 1]."""
+    return combine_views(self.views)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cases:
+  """The cases of a source, one by one.
+
+  Attributes:
+    count: how many there are.
+    views: that each of them has.
+    has_sharp: whether there is a ground truth.
+    open: begins with the first.
+  """
+  count: int
+  views: tuple[str, ...]
+  has_sharp: bool
+  open: Callable[[], Iterator[Case]]
+
+
+@typing.runtime_checkable
+class Protocol(typing.Protocol):
+  """How scores are taken.
+
+  Attributes:
+    name: by which it is chosen.
+    fit: how a picture gets a size that the network takes, see
+      `Restorer.restore`.
+  """
+  name: str
+  fit: str
+
+  def list_cases(self, source: Source) -> Cases:
+    """Opens the pictures; raises ValueError or OSError if they do not suit."""
+
+  def describe(self) -> Mapping[str, Any]:
+    """All that a stranger needs to repeat the scores."""
+
+
+def combine_views(views: Mapping[str, np.ndarray]) -> np.ndarray:
+  """The centre view or the mean of left and right, float32 in [0, 1]."""
+  def to_float(view):
+    return view if view.dtype.kind == 'f' else as_float(view)
+
+  if 'center' in views:
+    return to_float(views['center'])
+  return (to_float(views['left']) + to_float(views['right'])) / 2

@@ -1,0 +1,53 @@
+"""Where the pictures to score lie: a folder, or a built dataset."""
+
+import dataclasses
+import pathlib
+
+from data_pipelines.pairs import FolderPairs, PairSource
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """What --input or --dataset names; one of the two is given.
+
+  Attributes:
+    folder: of pictures; what is in it, the protocol says.
+    dataset: the name of a dataset that `--mode prepare` has built.
+    split: of the dataset.
+    data_dir: the folder of the built datasets.
+  """
+  folder: pathlib.Path | None = None
+  dataset: str | None = None
+  split: str = 'test'
+  data_dir: pathlib.Path | None = None
+
+  def __post_init__(self):
+    if (self.folder is None) == (self.dataset is None):
+      raise ValueError(
+          'Give the pictures to score either as --input FOLDER or as --dataset '
+          'NAME --data_dir DIR.')
+    if self.dataset is not None and self.data_dir is None:
+      raise ValueError(
+          f'--dataset {self.dataset} needs --data_dir, the folder of the built '
+          'datasets.')
+
+  def need_folder(self, protocol: str, what: str) -> pathlib.Path:
+    """The folder; ValueError if a dataset was given."""
+    if self.folder is None:
+      raise ValueError(
+          f'The protocol {protocol} reads {what}: give their folder with '
+          '--input, not a dataset.')
+    return self.folder
+
+  def open_pairs(self) -> PairSource:
+    """Opens recorded pairs, see `FolderPairs` and `open_dataset`."""
+    if self.folder is not None:
+      return FolderPairs(self.folder)
+    from data_pipelines.datasets.catalogue import open_dataset
+    return open_dataset(self.dataset, self.split, self.data_dir)
+
+  def describe(self) -> str:
+    """Names the pictures without a path of this machine."""
+    if self.folder is not None:
+      return self.folder.name
+    return f'{self.dataset}, {self.split}'
