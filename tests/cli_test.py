@@ -30,7 +30,7 @@ def run(*arguments):
     ((), '--config is needed'),
     (('--config', 'configs/absent.py'), 'configs/absent.py does not exist'),
     (('--config', 'configs/drbnet.py:triple'), "Unknown variant 'triple'"),
-    ((*CONFIG, '--mode', 'polish'), 'bench|convert|eval|prepare|restore|train'),
+    ((*CONFIG, '--mode', 'polish'), 'convert|eval|'),
     ((*CONFIG, '--config.train.stpes=3'), 'stpes'),
     ((*CONFIG, '--config.train.steps=many'), "'many'"),
     ((*CONFIG, '--inptu', 'x'), "Unknown command line flag 'inptu'"),
