@@ -14,7 +14,8 @@ import pathlib
 
 import numpy as np
 
-from jaxdeblur.evaluation.pixel4 import Pixel4
+from jaxdeblur.evaluation.protocols.pixel4 import Pixel4Xin
+from jaxdeblur.evaluation.source import Source
 from jaxdeblur.restoration import restorer
 
 _TILES = ((224, 0), (224, 224), (224, 448), (576, 0), (576, 224))
@@ -27,7 +28,7 @@ def main() -> None:
   arguments = parser.parse_args()
   model = restorer.load(arguments.weights)
   differences = {setting: [] for setting in _TILES}
-  for case in Pixel4().cases(arguments.input):
+  for case in Pixel4Xin().list_cases(Source(arguments.input)).open():
     required = model.weights.model.required_views
     views = {name: case.views[name] for name in required}
     whole = model.restore(**views)

@@ -30,8 +30,6 @@ class Arguments:
   dataset: str | None = None
   data_dir: pathlib.Path | None = None
   overwrite: bool = False
-  dataset: str | None = None
-  data_dir: pathlib.Path | None = None
 
   def need(self, *names: str) -> None:
     missing = [f'--{name}' for name in names if getattr(self, name) is None]

@@ -85,4 +85,4 @@ except ImportError as error:
 """
   done = subprocess.run(
       [sys.executable, '-c', code], capture_output=True, text=True, check=True)
-  assert "pip install 'jaxdeblur[baselines]'" in done.stdout
+  assert "pip install 'scikit-image>=0.26'" in done.stdout

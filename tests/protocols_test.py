@@ -4,15 +4,20 @@ import csv
 import json
 
 import cv2
+import dataset_trees
 import drbnet_oracle as oracle
 import numpy as np
 import pytest
 
 from configs import starter
+from data_pipelines.datasets.prepare import prepare
 from jaxdeblur import jobs
 from jaxdeblur.checkpoints import save_weights
+from jaxdeblur.evaluation import result
 from jaxdeblur.evaluation.protocols import recorded
 from jaxdeblur.evaluation.source import Source
+from jaxdeblur.metrics import psnr
+from jaxdeblur.restoration.restorer import Restorer
 
 
 def write_pair(folder, scene='a', dtype=np.uint16, **shapes):
@@ -106,6 +111,30 @@ def test_k3dn_compares_at_the_size_of_the_ground_truth(tmp_path):
   np.testing.assert_allclose(compared.sharp, sharp / 65535, atol=1e-7)
 
 
+def test_k3dn_is_scored_as_its_authors_do(make_weights, tmp_path):
+  """The protocol's own way to fit, whatever the config asks of others."""
+  weights = make_weights(
+      'k3dn', ('left', 'right'), base_channels=2, num_blocks=1,
+      num_psf_blocks=1, srp=False)
+  save_weights(tmp_path / 'weights', weights.settings, weights.variables)
+  shape = (280, 200, 3)
+  write_pair(tmp_path / 'pairs', left=shape, right=shape, sharp=shape)
+  config = starter.get_config()
+  config.eval.update(protocol='k3dn_paper', metrics=('psnr', 'rmse_rel'))
+  assert config.restore.fit == 'pad'
+  assert jobs.run('eval', config, jobs.Arguments(
+      workdir=tmp_path / 'weights', input=tmp_path / 'pairs',
+      output=tmp_path / 'scores')) == 0
+  scored = result.read(tmp_path / 'scores')
+  assert scored.protocol['fit'] == 'resize'
+  views = {name: read(tmp_path / 'pairs' / name / 'a.png')
+           for name in ('left', 'right')}
+  restored = Restorer(weights).restore(**views, fit='resize', as_float=True)
+  sharp = read(tmp_path / 'pairs' / 'sharp' / 'a.png') / 65535
+  assert scored.rows[0].scores['psnr'] == pytest.approx(
+      float(psnr(restored, sharp.astype(np.float32))), rel=1e-6)
+
+
 def test_every_pixel_counts_at_the_depth_it_is_stored_in(tmp_path):
   for dtype in (np.uint8, np.uint16):
     folder = tmp_path / np.dtype(dtype).name
@@ -177,6 +206,23 @@ def test_half_a_pair_is_said(evaluate, tmp_path, capsys):
   write_pair(tmp_path / 'pairs', 'b', blurry=(40, 50, 3))
   assert evaluate(tmp_path / 'pairs', protocol='full') == 1
   assert '1 of 2 scenes have no sharp view, b first' in capsys.readouterr().err
+
+
+def test_datasets_are_scored_by_name(tmp_path, capsys):
+  """And a part of a dataset says that it is one."""
+  dataset_trees.realdof(tmp_path / 'downloaded')
+  prepare('realdof', tmp_path / 'data', tmp_path / 'downloaded', partial=True)
+  config = starter.get_config()
+  config.eval.update(protocol='full', metrics=('psnr',), method='input')
+  arguments = jobs.Arguments(
+      dataset='realdof', data_dir=tmp_path / 'data', output=tmp_path / 'scores')
+  assert jobs.run('eval', config, arguments) == 0
+  assert capsys.readouterr().out.startswith(
+      'Protocol full (fit: pad), on realdof, test (a part of it): input\n')
+  assert len(result.read(tmp_path / 'scores').rows) == 3
+  config.eval.split = 'val'
+  assert jobs.run('eval', config, arguments) == 1
+  assert "no split 'val'" in capsys.readouterr().err
 
 
 def test_pictures_come_from_a_folder_or_a_dataset(tmp_path):

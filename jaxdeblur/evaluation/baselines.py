@@ -148,5 +148,5 @@ def _import_restoration():
   except ImportError as error:
     raise ImportError(
         'Wiener and Richardson-Lucy deconvolution are scikit-image\'s, which '
-        "is not installed: pip install 'jaxdeblur[baselines]'.") from error
+        "is not installed: pip install 'scikit-image>=0.26'.") from error
   return restoration

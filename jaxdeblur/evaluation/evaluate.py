@@ -57,10 +57,10 @@ def evaluate(
     for case in cases.open():
       rows += _score_case(method, metrics, case)
       bar.update()
+  pictures = source.describe() + (' (a part of it)' if cases.partial else '')
   ours = Result(
       description,
-      provenance.collect(
-          method.describe(), method.checkpoint, source.describe()), rows)
+      provenance.collect(method.describe(), method.checkpoint, pictures), rows)
   ours.write(output)
   return str(ours) if other is None else f'{ours}\n{_compare(ours, other)}'
 

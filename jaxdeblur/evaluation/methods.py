@@ -41,12 +41,16 @@ class Network:
 
     Args:
       checkpoint: what `jaxdeblur.load` takes.
-      tile: of pictures larger than this, px; 0 restores them whole.
+      tile: of pictures larger than this, px; 0 restores them whole, as do
+        networks whose tiles are not exact.
       fit: as `Restorer.restore`.
     """
     self._restorer = restorer.load(checkpoint)
-    self._options = {'tile': tile or None, 'fit': fit}
-    self.needed_views = self._restorer.weights.model.required_views
+    model = self._restorer.weights.model
+    # Where tiles are not exact, they would be part of the protocol.
+    exact = model.receptive_field is not None
+    self._options = {'tile': (tile or None) if exact else None, 'fit': fit}
+    self.needed_views = model.required_views
     self.checkpoint = self._restorer.weights.digest()
 
   def restore(self, case: Case) -> np.ndarray:

@@ -51,3 +51,8 @@ class Source:
     if self.folder is not None:
       return self.folder.name
     return f'{self.dataset}, {self.split}'
+
+
+def is_partial(pairs: PairSource) -> bool:
+  """Whether a dataset lacks scenes of the published one; folders never do."""
+  return getattr(pairs, 'partial', False)

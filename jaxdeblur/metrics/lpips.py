@@ -63,8 +63,9 @@ class Lpips(nn.Module):
           precision=jax.lax.Precision.HIGHEST, name=f'conv{i}')(x))
       unit = x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)
       first, second = jnp.split(unit, 2)
-      weighted = nn.Dense(1, use_bias=False, name=f'head{i}')(
-          jnp.square(first - second))
+      weighted = nn.Dense(
+          1, use_bias=False, precision=jax.lax.Precision.HIGHEST,
+          name=f'head{i}')(jnp.square(first - second))
       total += weighted.mean(axis=(1, 2, 3))
     return total
 

@@ -60,11 +60,13 @@ class Cases:
     views: that each of them has.
     has_sharp: whether there is a ground truth.
     open: begins with the first.
+    partial: whether the dataset lacks scenes of the published one.
   """
   count: int
   views: tuple[str, ...]
   has_sharp: bool
   open: Callable[[], Iterator[Case]]
+  partial: bool = False
 
 
 @typing.runtime_checkable

@@ -19,7 +19,7 @@ import numpy as np
 
 from data_pipelines.pairs import Pair, PairSource, read_picture
 from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
-from jaxdeblur.evaluation.source import Source
+from jaxdeblur.evaluation.source import Source, is_partial
 
 _BLACK_LEVEL = 1024
 _WHITE_LEVEL = 16383  # Of 14 bits.
@@ -67,7 +67,7 @@ class Pixel4Xin:
     gain = read_vignetting(scenes.folder / 'calibration')
     return Cases(
         len(scenes), ('center', 'left', 'right'), True,
-        lambda: self._open(scenes, gain))
+        lambda: self._open(scenes, gain), is_partial(scenes))
 
   def _open(self, scenes: PairSource, gain: Light) -> Iterator[Case]:
     for index in range(len(scenes)):

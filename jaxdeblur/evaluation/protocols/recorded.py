@@ -13,7 +13,7 @@ from jaxdeblur.evaluation.protocols.case import (
   Comparison,
   combine_views,
 )
-from jaxdeblur.evaluation.source import Source
+from jaxdeblur.evaluation.source import Source, is_partial
 
 _CONDITION = 'recorded'
 
@@ -46,7 +46,8 @@ class Recorded:
     return Cases(
         len(pairs),
         tuple(view for view in pairs.views if view != 'sharp'),
-        'sharp' in pairs.views, lambda: self._open(pairs))
+        'sharp' in pairs.views, lambda: self._open(pairs),
+        is_partial(pairs))
 
   def _open(self, pairs: PairSource) -> Iterator[Case]:
     for index in range(len(pairs)):
