@@ -19,8 +19,9 @@ _WORKDIR = flags.DEFINE_string(
 _MODE = flags.DEFINE_enum('mode', 'train', sorted(jobs.JOBS), 'The job.')
 _INPUT = flags.DEFINE_string(
     'input', None, 'restore: a photograph or a folder of them; eval: a folder '
-    'of sharp photographs; convert: weights or a checkpoint; prepare: the '
-    'downloaded dataset, or a folder of pairs to cut into patches.')
+    'of what the protocol reads; compare: scores of an evaluation; convert: '
+    'weights or a checkpoint; prepare: the downloaded dataset, or a folder of '
+    'pairs to cut into patches.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
 _LEFT = flags.DEFINE_string('left', None, 'The left dual-pixel view.')
 _RIGHT = flags.DEFINE_string('right', None, 'The right dual-pixel view.')

@@ -98,6 +98,9 @@ def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
       Source(arguments.input, arguments.dataset, config.eval.split,
              arguments.data_dir),
       arguments.output))
+  if config.eval.compare:
+    from jaxdeblur.evaluation.compare import compare_files
+    print(compare_files(arguments.output, config.eval.compare))
   return 0
 
 
@@ -106,7 +109,7 @@ def _compare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   if not config.eval.compare:
     raise UsageError(
         '--mode compare needs --config.eval.compare=OTHER/scores.json.')
-  from jaxdeblur.evaluation.evaluate import compare_files
+  from jaxdeblur.evaluation.compare import compare_files
   print(compare_files(arguments.input, config.eval.compare))
   return 0
 

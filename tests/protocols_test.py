@@ -201,6 +201,26 @@ def test_pictures_that_do_not_suit_are_said(
   assert not (tmp_path / 'scores').exists()
 
 
+def test_a_comparison_follows_the_scores(evaluate, tmp_path, capsys):
+  """And never costs them: other pictures are said after the table."""
+  write_pair(tmp_path / 'pairs')
+  assert evaluate(tmp_path / 'pairs', 'first', protocol='full') == 0
+  other = str(tmp_path / 'first' / 'scores.json')
+  assert evaluate(tmp_path / 'pairs', 'second', protocol='full',
+                  method='input', compare=other) == 0
+  assert ': input, minus drbnet ' in capsys.readouterr().out
+  write_pair(tmp_path / 'pairs', 'b')
+  assert evaluate(tmp_path / 'pairs', 'third', protocol='full',
+                  method='input', compare=other) == 1
+  printed = capsys.readouterr()
+  assert printed.out.startswith('Protocol full')
+  assert 'different pictures: 1 are in one' in printed.err
+  assert evaluate(tmp_path / 'pairs', 'fourth', protocol='drbnet_paper',
+                  compare=other) == 1
+  assert "name 'drbnet_paper' and 'full'" in capsys.readouterr().err
+  assert not (tmp_path / 'fourth').exists()
+
+
 def test_half_a_pair_is_said(evaluate, tmp_path, capsys):
   write_pair(tmp_path / 'pairs')
   write_pair(tmp_path / 'pairs', 'b', blurry=(40, 50, 3))

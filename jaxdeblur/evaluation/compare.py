@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxdeblur.evaluation.report import (
   list_metrics,
   means,
 )
-from jaxdeblur.evaluation.result import Result, format_markdown
+from jaxdeblur.evaluation.result import Result, format_markdown, read
 
 _RESAMPLES = 10_000
 _SAME_INPUT = 1e-3  # Relative; scores of one input on two machines.
@@ -68,6 +69,18 @@ def compare(first: Result, second: Result) -> list[Difference]:
           [(one.scores[metric], other.scores[metric])
            for one, other in pairs if one.condition == condition])
       for condition in conditions for metric in metrics]
+
+
+def compare_files(
+    first: str | pathlib.Path, second: str | pathlib.Path
+) -> str:
+  """Compares two results that are written already: a table of differences.
+
+  Raises:
+    FileNotFoundError, ValueError: as `result.read` and `compare`.
+  """
+  ours, theirs = read(first), read(second)
+  return format_differences(ours, theirs, compare(ours, theirs))
 
 
 def format_differences(

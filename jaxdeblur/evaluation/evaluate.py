@@ -20,7 +20,7 @@ def evaluate(
     checkpoint: str | pathlib.Path,
     source: Source,
     output: pathlib.Path,
-) -> str:
+) -> Result:
   """Scores a method on pictures, its input's own scores beside its output's.
 
   Writes output/scores.json (protocol, provenance, every picture) and
@@ -33,8 +33,7 @@ def evaluate(
     output: folder for the results.
 
   Returns:
-    The tables: means, medians, and, with `config.eval.compare`, the differences
-    from another result.
+    The result; printed, it is the tables of means and medians.
 
   Raises:
     CheckpointError, OSError, ValueError, ImportError: as one sentence each.
@@ -44,9 +43,10 @@ def evaluate(
         f'{output} is a file: --output names the folder for the results.')
   protocol = choose_protocol(config.eval, config.restore.fit)
   description = protocol.describe()
-  other = result.read(config.eval.compare) if config.eval.compare else None
-  if other:
-    compare.check_protocols(result.as_stored(description), other.protocol)
+  if config.eval.compare:  # Before the work, not after it.
+    compare.check_protocols(
+        result.as_stored(description),
+        result.read(config.eval.compare).protocol)
   cases = protocol.list_cases(source)
   metrics = choose_metrics(config.eval, cases.has_sharp)
   method = choose_method(
@@ -58,21 +58,11 @@ def evaluate(
       rows += _score_case(method, metrics, case)
       bar.update()
   pictures = source.describe() + (' (a part of it)' if cases.partial else '')
-  ours = Result(
+  scored = Result(
       description,
       provenance.collect(method.describe(), method.checkpoint, pictures), rows)
-  ours.write(output)
-  return str(ours) if other is None else f'{ours}\n{_compare(ours, other)}'
-
-
-def compare_files(first: pathlib.Path, second: str | pathlib.Path) -> str:
-  """Compares two results that are written already; see `compare`."""
-  return _compare(result.read(first), result.read(second))
-
-
-def _compare(first: Result, second: Result) -> str:
-  return compare.format_differences(
-      first, second, compare.compare(first, second))
+  scored.write(output)
+  return scored
 
 
 def _score_case(method: Method, metrics: Metrics, case: Case) -> list[Score]:
