@@ -76,6 +76,8 @@ def test_one_picture_and_infinite_scores_have_no_interval():
     (difference,) = compare(make(ours), make(theirs))
     assert np.isnan(difference.low) and np.isnan(difference.high)
     assert difference.wins == 1
+    assert '| none |' in ' '.join(format_differences(
+        make(ours), make(theirs), [difference]).split())
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -91,10 +91,12 @@ def format_differences(
             'better', 'equal', 'worse']]
   for difference in differences:
     title, digits = HEADINGS.get(difference.metric, (difference.metric, 4))
+    interval = (
+        'none' if math.isnan(difference.low) else
+        f'{difference.low:+.{digits}f} to {difference.high:+.{digits}f}')
     table.append([
         difference.condition, title, str(difference.pictures),
-        f'{difference.mean:+.{digits}f}',
-        f'{difference.low:+.{digits}f} to {difference.high:+.{digits}f}',
+        f'{difference.mean:+.{digits}f}', interval,
         str(difference.wins), str(difference.ties),
         str(difference.pictures - difference.wins - difference.ties)])
   return (
