@@ -23,6 +23,8 @@ _INPUT = flags.DEFINE_string(
     'weights or a checkpoint; prepare: the downloaded dataset, or a folder of '
     'pairs to cut into patches.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
+_REPORT = flags.DEFINE_string(
+    'report', None, 'eval: the folder for a page with scores and pictures.')
 _LEFT = flags.DEFINE_string('left', None, 'The left dual-pixel view.')
 _RIGHT = flags.DEFINE_string('right', None, 'The right dual-pixel view.')
 _DATASET = flags.DEFINE_string('dataset', None, 'The name of a dataset.')
@@ -37,7 +39,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'Unexpected argument {argv[1]!r}.', exitcode=2)
   paths = {flag.name: pathlib.Path(flag.value)
            for flag in (
-               _WORKDIR, _INPUT, _OUTPUT, _LEFT, _RIGHT, _DATA_DIR)
+               _WORKDIR, _INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
   arguments = jobs.Arguments(
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)

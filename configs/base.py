@@ -62,7 +62,8 @@ def get_config() -> ml_collections.ConfigDict:
       lpips='',                    # The folder of LPIPS's weights.
       method='network',            # Or input, wiener, richardson_lucy.
       disc_radius='estimate',      # Or known, or in px.
-      compare='')                  # Another result, its scores.json.
+      compare='',                  # Another result, its scores.json.
+      pictures_shown=4)            # Of each condition, on the report's page.
   config.restore = dict(
       checkpoint='starter',  # Where the weights are, unless --workdir is given.
       tile=2048,             # Larger pictures are restored in tiles, px.

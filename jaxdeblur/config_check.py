@@ -76,6 +76,7 @@ FIELDS: dict[str, dict[str, str]] = {
         'method': 'what is scored: network, input, wiener, richardson_lucy',
         'disc_radius': 'of the deconvolutions, px; or known, or estimate',
         'compare': 'the scores.json to compare with',
+        'pictures_shown': 'of each condition, on the report\'s page',
     },
     'restore': {
         'checkpoint': 'the weights, unless --workdir is given',

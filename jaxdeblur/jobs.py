@@ -25,6 +25,7 @@ class Arguments:
   workdir: pathlib.Path | None = None
   input: pathlib.Path | None = None
   output: pathlib.Path | None = None
+  report: pathlib.Path | None = None
   left: pathlib.Path | None = None
   right: pathlib.Path | None = None
   dataset: str | None = None
@@ -97,7 +98,7 @@ def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
       config, arguments.workdir or config.restore.checkpoint,
       Source(arguments.input, arguments.dataset, config.eval.split,
              arguments.data_dir),
-      arguments.output))
+      arguments.output, arguments.report))
   if config.eval.compare:
     from jaxdeblur.evaluation.compare import compare_files
     print(compare_files(arguments.output, config.eval.compare))

@@ -28,7 +28,8 @@ def evaluated(make_weights, tmp_path_factory):
   config = starter.get_config()
   config.eval.radii = (0.0, 2.0)
   code = jobs.run('eval', config, jobs.Arguments(
-      workdir=folder / 'weights', input=photos, output=folder / 'scores'))
+      workdir=folder / 'weights', input=photos, output=folder / 'scores',
+      report=folder / 'page'))
   assert code == 0
   return folder, weights
 
@@ -58,6 +59,17 @@ def test_protocol_and_provenance_are_part_of_the_result(evaluated):
   assert result['protocol']['noise'] == pytest.approx(1 / 255)
   assert weights.digest() in json.dumps(result['provenance'])
   assert len(result['pictures']) == 4 and len(result['means']) == 2
+
+
+def test_the_page_shows_the_same_scores_and_every_picture(evaluated):
+  folder, _ = evaluated
+  result = json.loads((folder / 'scores' / 'scores.json').read_text())
+  page = (folder / 'page' / 'index.html').read_text()
+  for mean in result['means']:
+    assert f'{mean["scores"]["ssim"]:.4f}' in page
+  assert result['provenance']['checkpoint'] in page
+  for i in range(2):  # At each of the two radii.
+    assert page.count(f'alt="{i}.png, ground truth"') == 2
 
 
 def test_noise_depends_on_seed_picture_and_radius_alone():

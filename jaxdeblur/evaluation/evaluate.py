@@ -7,6 +7,7 @@ import tqdm
 
 from jaxdeblur.evaluation import compare, provenance, result
 from jaxdeblur.evaluation.methods import Method, choose_method
+from jaxdeblur.evaluation.page import ReportPage
 from jaxdeblur.evaluation.protocols import choose_protocol
 from jaxdeblur.evaluation.protocols.case import Case, Cases
 from jaxdeblur.evaluation.report import Score
@@ -20,6 +21,7 @@ def evaluate(
     checkpoint: str | pathlib.Path,
     source: Source,
     output: pathlib.Path,
+    page_folder: pathlib.Path | None = None,
 ) -> Result:
   """Scores a method on pictures, its input's own scores beside its output's.
 
@@ -31,6 +33,7 @@ def evaluate(
     checkpoint: what `jaxdeblur.load` takes; for the method 'network'.
     source: the pictures.
     output: folder for the results.
+    page_folder: folder for a page with scores and pictures, if wanted.
 
   Returns:
     The result; printed, it is the tables of means and medians.
@@ -41,6 +44,9 @@ def evaluate(
   if output.exists() and not output.is_dir():
     raise NotADirectoryError(
         f'{output} is a file: --output names the folder for the results.')
+  page = None
+  if page_folder is not None:
+    page = ReportPage(page_folder, config.eval.pictures_shown)
   protocol = choose_protocol(config.eval, config.restore.fit)
   description = protocol.describe()
   if config.eval.compare:  # Before the work, not after it.
@@ -55,19 +61,25 @@ def evaluate(
   rows = []
   with tqdm.tqdm(total=cases.count, unit='picture') as bar:
     for case in cases.open():
-      rows += _score_case(method, metrics, case)
+      rows += _score_case(method, metrics, case, page)
       bar.update()
   pictures = source.describe() + (' (a part of it)' if cases.partial else '')
   scored = Result(
       description,
       provenance.collect(method.describe(), method.checkpoint, pictures), rows)
   scored.write(output)
+  if page is not None:
+    page.write(scored)
   return scored
 
 
-def _score_case(method: Method, metrics: Metrics, case: Case) -> list[Score]:
+def _score_case(
+    method: Method, metrics: Metrics, case: Case, page: ReportPage | None
+) -> list[Score]:
   try:
     comparisons = case.compare(method.restore(case))
+    if page is not None:
+      page.add_pictures(case.picture, comparisons)
     return [
         Score(case.picture, condition, metrics.score(comparison), case.place)
         for condition, comparison in comparisons.items()]

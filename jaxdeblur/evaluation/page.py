@@ -1,0 +1,179 @@
+"""A run's scores and pictures as one HTML page that needs nothing else."""
+
+import base64
+from collections.abc import Mapping
+import hashlib
+import importlib.resources
+import importlib.util
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxdeblur.evaluation import plots, published, report
+from jaxdeblur.evaluation.exhibits import (
+    ERROR_RANGE,
+    Exhibits,
+    colour_stops,
+)
+from jaxdeblur.evaluation.protocols.case import Comparison
+from jaxdeblur.evaluation.result import Result
+from jaxdeblur.restoration.image_file import write_whole
+
+_NEEDED = ('jinja2', 'matplotlib')
+
+
+class ReportPage:
+  """A page that is filled while pictures are restored, and written at the end.
+
+  It holds tables, plots and some of the pictures, chosen and encoded as they
+  come: memory and size grow with the number of conditions, and with that of
+  pictures only by table rows. One file, no request to anywhere.
+  """
+
+  def __init__(self, folder: pathlib.Path, most_pictures: int = 4):
+    """A page in a folder, which is made when it is written.
+
+    Args:
+      folder: where index.html goes.
+      most_pictures: how many pictures of each condition are shown.
+
+    Raises:
+      ImportError: what draws the page is not installed.
+      NotADirectoryError: the folder is something else.
+    """
+    missing = [
+        name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+      raise ImportError(
+          f'--report draws its page with {" and ".join(missing)}, not '
+          f'installed here: pip install {" ".join(missing)}.')
+    if folder.exists() and not folder.is_dir():
+      raise NotADirectoryError(
+          f'{folder} is no folder: --report names one for the page.')
+    self._folder = folder
+    self._exhibits = Exhibits(most_pictures)
+
+  def add_pictures(
+      self, picture: str, comparisons: Mapping[str, Comparison]
+  ) -> None:
+    """Takes what may be shown of a picture; keeps only what is shown.
+
+    Args:
+      picture: its name, as in its `Score`.
+      comparisons: by condition; those of linear light are not shown.
+    """
+    for condition, comparison in comparisons.items():
+      if comparison.displayed:
+        self._exhibits.add(picture, condition, *(
+            array if array is None
+            else np.broadcast_to(array, (*array.shape[:2], 3))
+            for array in (
+                comparison.before, comparison.after, comparison.sharp)))
+
+  def write(self, result: Result) -> pathlib.Path:
+    """Writes the page, whole or not at all; returns its path."""
+    text = _render(result, self._exhibits)
+    path = self._folder / 'index.html'
+    self._folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+    return path
+
+
+def _render(result: Result, exhibits: Exhibits) -> str:
+  import jinja2
+  environment = jinja2.Environment(
+      loader=jinja2.PackageLoader('jaxdeblur.evaluation'),
+      autoescape=True,  # File names and commands are anybody's.
+      undefined=jinja2.StrictUndefined,
+      trim_blocks=True, lstrip_blocks=True)
+  environment.filters.update(
+      heading=_heading, score=_score, gain=_gain, verdict=_verdict,
+      number=_number, plain=_plain)
+  script, style = (
+      (importlib.resources.files(__package__) / 'templates' / file).read_text(
+          encoding='utf-8')
+      for file in ('page.js', 'page.css'))
+  digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+  rows = result.rows
+  metrics = report.list_metrics(rows)
+  shown = exhibits.by_condition()
+  return environment.get_template('page.html.jinja').render(
+      style=style,
+      script=script,
+      script_digest=digest,
+      metrics=metrics,
+      more_is_better=metrics[0] in report.LARGER_IS_BETTER,
+      summaries=report.summarise(rows),
+      rows=_rank(rows, metrics[0]),
+      scores={(row.picture, row.condition): row.scores for row in rows},
+      pictures=len({row.picture for row in rows}),
+      conditions=len({row.condition for row in rows}),
+      published=published.read_tables(),
+      published_set=published.find_set(
+          result.protocol, result.provenance),
+      gains_plot=plots.draw_gains(rows, metrics[0]),
+      scatter_plot=plots.draw_scatter(rows, metrics[0]),
+      exhibits=shown,
+      exhibit_ids=_number_exhibits(shown),
+      choice=exhibits.describe_choice(),
+      error_range=ERROR_RANGE,
+      colour_stops=colour_stops(),
+      result=result)
+
+
+def _number_exhibits(shown) -> dict[tuple[str, str], str]:
+  """An id for each exhibit that needs no escaping, by picture and condition."""
+  pairs = [(exhibit.picture, exhibit.condition)
+           for exhibits in shown.values() for exhibit in exhibits]
+  return {pair: f'picture-{number}' for number, pair in enumerate(pairs, 1)}
+
+
+def _rank(rows, metric: str) -> list[report.Score]:
+  """The most improved first; where no gain is defined, last."""
+  sign = 1 if metric in report.LARGER_IS_BETTER else -1
+
+  def key(row):
+    gain = sign * (row.scores[metric] - row.scores[f'input_{metric}'])
+    return -math.inf if math.isnan(gain) else gain
+
+  return sorted(rows, key=key, reverse=True)
+
+
+def _heading(metric: str) -> str:
+  return report.HEADINGS[metric][0]
+
+
+def _digits(metric: str) -> int:
+  return report.HEADINGS[metric][1]
+
+
+def _score(value: float, metric: str, sign: str = '') -> str:
+  text = f'{value:{sign}.{_digits(metric)}f}'
+  for plain, typeset in (('-', '\N{MINUS SIGN}'), ('inf', '\N{INFINITY}'),
+                         ('nan', '\N{EN DASH}')):
+    text = text.replace(plain, typeset)
+  return text
+
+
+def _gain(value: float, metric: str) -> str:
+  return _score(value, metric, '+')
+
+
+def _verdict(gain: float, metric: str) -> str:
+  """better, worse or same as far as digits are shown: a gain's class."""
+  if math.isnan(gain) or not round(gain, _digits(metric)):
+    return 'same'
+  larger_is_better = metric in report.LARGER_IS_BETTER
+  return 'better' if (gain > 0) == larger_is_better else 'worse'
+
+
+def _plain(value: Any) -> Any:
+  """Settings as people write them: 0.00392157, not all of a float's digits."""
+  return f'{value:.6g}' if isinstance(value, float) else value
+
+
+def _number(value: float) -> str:
+  """As JavaScript's Number() reads it."""
+  return repr(float(value)).replace('inf', 'Infinity').replace('nan', 'NaN')
