@@ -70,6 +70,15 @@ def test_the_first_pictures_and_those_that_gain_least_are_shown():
       ('a', 'first'), ('b', 'first'), ('d', 'gained least')]
 
 
+def test_without_a_ground_truth_the_first_pictures_are_shown():
+  chosen = Exhibits(3)
+  for name in 'abcd':
+    chosen.add(name, 'c', *np.zeros((2, 8, 8, 3), np.float32), None)
+  shown, = chosen.by_condition().values()
+  assert [exhibit.picture for exhibit in shown] == ['a', 'b', 'c']
+  assert chosen.describe_choice() == 'Of each condition, the first 3.'
+
+
 def test_of_perfect_inputs_the_one_that_is_harmed_most_is_shown():
   """Their gains are all -inf."""
   chosen = Exhibits(3)

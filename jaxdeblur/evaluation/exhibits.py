@@ -51,23 +51,32 @@ class Exhibits:
 
   Of each condition the first pictures, so that conditions and networks can be
   compared on the same ones; and of the others those that gain least in PSNR, so
-  that failures are seen. A third of the pictures shown are of these.
+  that failures are seen. A third of the pictures shown are of these; none where
+  there is no ground truth.
+
+  Attributes:
+    have_sharp: whether there is one.
   """
 
   def __init__(self, most: int):
     """Shows `most` pictures a condition."""
-    self._most_least = most // 3
-    self._most_first = most - self._most_least
+    self._most = most
     self._first: dict[str, list[Exhibit]] = {}
     self._least: dict[str, list[tuple[tuple[float, float], Exhibit]]] = {}
+    self.have_sharp = False
 
   def describe_choice(self) -> str:
     """The rule by which pictures are shown, as a sentence."""
-    rule = f'Of each condition, the first {self._most_first}'
-    if self._most_least:
-      rule += (f' and, of the others, the {self._most_least} with the least '
-               'gain in PSNR')
+    first, least = self._share()
+    rule = f'Of each condition, the first {first}'
+    if least:
+      rule += f' and, of the others, the {least} with the least gain in PSNR'
     return f'{rule}.'
+
+  def _share(self) -> tuple[int, int]:
+    """How many are shown of the first pictures and of those that gain least."""
+    least = self._most // 3 if self.have_sharp else 0
+    return self._most - least, least
 
   def add(
       self,
@@ -78,16 +87,18 @@ class Exhibits:
       sharp: Picture | None,
   ) -> None:
     """Keeps a picture, in [0, 1], if it is to be shown."""
+    self.have_sharp = sharp is not None
+    most_first, most_least = self._share()
     first = self._first.setdefault(condition, [])
     least = self._least.setdefault(condition, [])
-    if len(first) < self._most_first:
+    if len(first) < most_first:
       first.append(
           _make_exhibit(picture, condition, 'first', before, after, sharp))
       return
-    if sharp is None or not self._most_least:
+    if not most_least:
       return
     gain = _rank_gain(before, after, sharp)
-    if len(least) == self._most_least:
+    if len(least) == most_least:
       if gain >= least[-1][0]:
         return
       least.pop()

@@ -118,6 +118,7 @@ def _render(result: Result, exhibits: Exhibits) -> str:
       exhibits=shown,
       exhibit_ids=_number_exhibits(shown),
       choice=exhibits.describe_choice(),
+      have_sharp=exhibits.have_sharp,
       error_range=ERROR_RANGE,
       colour_stops=colour_stops(),
       result=result)
