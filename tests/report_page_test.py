@@ -227,7 +227,8 @@ def test_published_rows_name_their_source_and_agree_with_themselves():
 
 
 def test_plots_follow_the_pages_colours_and_keep_their_ids_apart():
-  rows = [score('a', 'c'), score('b', '_c', math.inf), score('b', '$c_1', 30)]
+  rows = [score('a', 'c'), score('b', '_c', math.inf), score('a', '$c_1', 30),
+          score('b', '$c_1', 31)]
   drawn = [
       draw(rows, 'psnr') for draw in (plots.draw_gains, plots.draw_scatter)]
   ids = [{attributes['id'] for _, attributes in Elements(svg).elements
@@ -236,4 +237,4 @@ def test_plots_follow_the_pages_colours_and_keep_their_ids_apart():
   for svg in drawn:
     assert 'var(--series-0)' in svg and '#a1b2c' not in svg
     assert '$c_1' in Elements(svg).text
-  assert plots.draw_gains(rows[1:2], 'psnr') is None
+  assert plots.draw_gains(rows[:2], 'psnr') is None

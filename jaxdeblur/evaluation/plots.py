@@ -21,9 +21,10 @@ _MARKERS = 'osD^vPX*'
 
 
 def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
-  """The gain of every picture, ranked within its condition, as inline SVG.
+  """The gain of every picture, the best first, as inline SVG.
 
-  Pictures whose gain is not finite are left out; None if none is left.
+  Pictures whose gain is not finite are left out; None if no condition has two
+  others.
   """
   pairs = _finite_pairs(rows, metric)
   if not pairs:
@@ -32,7 +33,8 @@ def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
       'pictures, by gain', f'gain in {_heading(metric)}')
   axes.axhline(0, color=_INK, linewidth=1)
   for index, (condition, scores) in enumerate(pairs.items()):
-    gains = sorted((after - before for before, after in scores), reverse=True)
+    gains = sorted((after - before for before, after in scores),
+                   reverse=metric in report.LARGER_IS_BETTER)
     axes.plot(range(1, len(gains) + 1), gains, linewidth=0.8,
               **_style(index, condition))
   axes.xaxis.get_major_locator().set_params(integer=True)
@@ -43,7 +45,8 @@ def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
 def draw_scatter(rows: Sequence[report.Score], metric: str) -> str | None:
   """Each picture's score, the input's against the output's, as inline SVG.
 
-  Pictures whose scores are not finite are left out; None if none is left.
+  Pictures whose scores are not finite are left out; None if no condition has
+  two others.
   """
   pairs = _finite_pairs(rows, metric)
   if not pairs:
@@ -65,13 +68,13 @@ _LEGEND = {'frameon': False, 'labelcolor': _INK, 'fontsize': 9}
 
 
 def _finite_pairs(rows, metric) -> dict[str, list[tuple[float, float]]]:
-  """Scores of input and output by condition; conditions with any."""
+  """Scores of input and output by condition; none if there is but one each."""
   pairs = {}
   for row in rows:
     pair = float(row.scores[f'input_{metric}']), float(row.scores[metric])
     if all(map(math.isfinite, pair)):
       pairs.setdefault(row.condition, []).append(pair)
-  return pairs
+  return pairs if max(map(len, pairs.values()), default=0) > 1 else {}
 
 
 def _heading(metric: str) -> str:
