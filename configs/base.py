@@ -38,6 +38,10 @@ def get_config() -> ml_collections.ConfigDict:
       update_statistics=True,
       loss='pyramid',
       pyramid_weights=(0.1, 0.1, 0.2, 1.0),  # From 1/8 to full size.
+      feature_loss='',       # By no feature network.
+      feature_weights='',    # Those that come with the package.
+      feature_layers=(),     # The network's usual ones.
+      feature_weight=0.01,   # Its gradient is about the absolute error's.
       loss_scales=3,
       reblurring_weight=0.1,
       schedule='cosine',

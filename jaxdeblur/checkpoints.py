@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxdeblur.models import registry
+from jaxdeblur.models import feature_networks, registry
 
-_STARTER = pathlib.Path(__file__).parent / 'weights' / 'starter'
+_FOLDER = pathlib.Path(__file__).parent / 'weights'
+_SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
 
 Variables = Mapping[str, Any]  # Nested dicts of arrays.
 
@@ -38,6 +39,7 @@ class Weights:
 
   Attributes:
     settings: what `registry.create` takes: the network's name and settings.
+      Or the name of a feature network.
     model: the network.
     variables: 'params' and the network's other collections, float32.
     path: where they were read.
@@ -99,21 +101,23 @@ def load_weights(path: str | pathlib.Path) -> Weights:
   """Reads the weights of 'starter', a folder of weights or of training.
 
   Args:
-    path: 'starter', the weights that come with the package; a folder of
-      weights; a training checkpoint; or a training's workdir, whose latest
-      checkpoint is read.
+    path: 'starter' or 'squeezenet', the weights that come with the package; a
+      folder of weights; a training checkpoint; or a training's workdir, whose
+      latest checkpoint is read.
 
   Raises:
     CheckpointError: there is no checkpoint, or it cannot be read.
   """
-  folder = _find_weights(_STARTER if str(path) == 'starter' else path)
+  folder = _find_weights(
+      _FOLDER / str(path) if str(path) in _SHIPPED else path)
   try:
     settings = json.loads((folder / 'model' / 'metadata').read_text())
   except (OSError, ValueError) as error:
     raise CheckpointError(
         f'{folder} is no checkpoint of jaxdeblur: its model/metadata, which '
         f'names the network, cannot be read ({error}).') from error
-  model = registry.create(**settings)
+  known = settings['name'] in feature_networks.NAMES
+  model = (feature_networks if known else registry).create(**settings)
   return Weights(settings, model, _read_variables(folder, model), folder)
 
 
@@ -137,6 +141,8 @@ def _read_variables(folder: pathlib.Path, model: nn.Module) -> Variables:
 
 def abstract_variables(model: nn.Module) -> Variables:
   """Shapes and types of a network's variables, without computing any."""
+  if isinstance(model, feature_networks.FeatureNetwork):
+    return feature_networks.abstract_variables(model)
   height, width = model.size_multiple
   views = {name: jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
            for name in model.required_views}

@@ -47,6 +47,11 @@ FIELDS: dict[str, dict[str, str]] = {
         'trainable': 'beginnings of the modules trained, all if none',
         'update_statistics': 'whether batch normalisation\'s averages move',
         'loss': 'pyramid or k3dn',
+        'feature_loss': 'network whose features are compared, if any: '
+                        'squeezenet or vgg19',
+        'feature_weights': 'its weights, the shipped ones if none',
+        'feature_layers': 'its layers compared, the usual ones if none',
+        'feature_weight': 'of the feature loss',
         'loss_scales': 'number of scales of K3DN\'s loss',
         'reblurring_weight': 'of K3DN\'s reblurring loss',
         'schedule': 'of the learning rate: cosine or cosine_restarts',

@@ -7,9 +7,11 @@ from typing import Any
 
 from jaxdeblur import checkpoints
 from jaxdeblur.convert import (
+  caffe_squeezenet,
   torch_drbnet,
   torch_k3dn,
   torch_lpips,
+  torch_vgg19,
   weights_file,
 )
 from jaxdeblur.metrics import lpips
@@ -28,8 +30,8 @@ def convert_file(
 
   Args:
     source: the published network's weights (.pth, .npz or .safetensors with
-      PyTorch's names), or a checkpoint of ours, of which only the weights are
-      taken.
+      PyTorch's names), torchvision's of VGG-19, or a checkpoint of ours, of
+      which only the weights are taken.
     output: the folder; it must not exist yet.
     dtype: of the parameters on disk; 'float16' halves the size.
     heads: the file of LPIPS's heads, where the source is AlexNet.
@@ -66,7 +68,11 @@ def _convert_lpips(state_dict, heads, output) -> str:
 
 def _choose_converter(state_dict: Mapping[str, Any]) -> types.ModuleType:
   """Tells the networks apart by the names of their layers."""
-  is_k3dn = any(
-      name.removeprefix('module.').startswith('feat_extract.')
-      for name in state_dict)
-  return torch_k3dn if is_k3dn else torch_drbnet
+  names = {name.removeprefix('module.') for name in state_dict}
+  if any(name.startswith('feat_extract.') for name in names):
+    return torch_k3dn
+  if 'features.0.weight' in names:
+    return torch_vgg19
+  if 'conv1_w' in names:
+    return caffe_squeezenet
+  return torch_drbnet

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdeblur.checkpoints import Weights, load_weights
+from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
+from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
 from jaxdeblur.restoration.tiling import restore_in_tiles
@@ -27,9 +28,15 @@ def load(path: str | pathlib.Path) -> 'Restorer':
       weights (trained or converted); or a training's workdir.
 
   Raises:
-    CheckpointError: there is no checkpoint, or it cannot be read.
+    CheckpointError: there is no checkpoint, it cannot be read, or it is a
+      feature network's.
   """
-  return Restorer(load_weights(path))
+  weights = load_weights(path)
+  if isinstance(weights.model, FeatureNetwork):
+    raise CheckpointError(
+        f'{weights.path} holds {weights.settings["name"]}, which compares '
+        'pictures and restores none: it is for config.train.feature_weights.')
+  return Restorer(weights)
 
 
 class ViewOrderWarning(UserWarning):

@@ -16,6 +16,7 @@ from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import TrainingCheckpoints, load_weights
 from jaxdeblur.models import registry
+from jaxdeblur.training.features import load_variables
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import TrainState, create_state, start_from
@@ -54,6 +55,8 @@ def train(
       data, seed=config.seed, views=views_to_train(model),
       batch_size=config.train.batch_size // jax.process_count(),
       shard=jax.process_index(), shards=jax.process_count())
+  features = jax.device_put(
+      load_variables(config.train), partitioning.replicated(mesh))
   optimizer = make_optimizer(config.train)
   state = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
@@ -76,7 +79,7 @@ def train(
       if step > last:
         break
       state, scalars = train_step(
-          state, partitioning.put_batch(next(batches), mesh))
+          state, partitioning.put_batch(next(batches), mesh), features)
       # One step late, so that the device never waits for the host to read.
       _check_finite(pending, checkpoints)
       reporter.report(pending)

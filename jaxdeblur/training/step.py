@@ -31,25 +31,28 @@ def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     train: ml_collections.ConfigDict,
-) -> Callable[[TrainState, Views], tuple[TrainState, Scalars]]:
-  """Makes train_step(state, views) -> (state, scalars); see TrainState.
+) -> Callable[..., tuple[TrainState, Scalars]]:
+  """Makes train_step(state, views, features) -> (state, scalars).
 
-  The scalars: loss (and its parts), gradient_norm, learning_rate, and the mean
-  PSNR in dB of the restored pictures (`psnr`) beside that of the inputs
+  State: see TrainState. Features: variables of the feature network, None
+  without one; they are an argument, since XLA is slow with large constants. The
+  scalars: loss (and its parts), gradient_norm, learning_rate, and the mean PSNR
+  in dB of the restored pictures (`psnr`) beside that of the inputs
   (`input_psnr`).
   """
   schedule = make_schedule(train)
   objective = make_objective(model, train)
 
   def train_step(
-      state: TrainState, views: Views
+      state: TrainState, views: Views, features: Any = None
   ) -> tuple[TrainState, Scalars]:
     # Frozen parameters have neither gradients nor an optimizer's state.
     trained, frozen = split_params(state.params, train.trainable)
     ema_trained, _ = split_params(state.ema_params, train.trainable)
 
     def loss_fn(trained):
-      return objective({**frozen, **trained}, state.collections, views)
+      return objective(
+          {**frozen, **trained}, state.collections, views, features)
 
     (loss, (image, collections, parts)), gradient = jax.value_and_grad(
         loss_fn, has_aux=True)(trained)
