@@ -46,6 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
       reblurring_weight=0.1,
       schedule='cosine',
       period=200,            # Of 'cosine_restarts'.
+      halve_at=(),           # Steps, of 'halving'.
       warmup_steps=200,
       final_learning_rate=1e-6,
       b2=0.99,

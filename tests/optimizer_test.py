@@ -32,6 +32,16 @@ def test_the_rate_rises_linearly_and_falls_to_its_end():
   assert rates[-1] == pytest.approx(1e-6)
 
 
+def test_the_rate_is_halved_after_a_linear_rise():
+  train = starter.get_config().train
+  train.update(schedule='halving', warmup_steps=4, learning_rate=8e-4,
+               halve_at=(10, 20))
+  schedule = make_schedule(train)
+  rates = [float(schedule(step)) for step in (0, 2, 4, 9, 11, 19, 21, 99)]
+  np.testing.assert_allclose(
+      rates, [0, 4e-4, 8e-4, 8e-4, 4e-4, 4e-4, 2e-4, 2e-4], rtol=1e-5)
+
+
 def test_biases_are_not_decayed():
   """Without a gradient only decay moves a parameter."""
   train = starter.get_config().train

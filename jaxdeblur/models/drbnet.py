@@ -7,9 +7,10 @@ the paper's supplement; where its tables and its published network disagree,
 the network is followed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from flax import linen as nn
+from flax import linen as nn, traverse_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -223,6 +224,31 @@ class DRBNetBaseline(nn.Module):
         kernel_init=_HEAD_INIT)(decoded[1])
     image = (center + residual.astype(center.dtype) + 1) / 2
     return Restored(image=jnp.clip(image, 0, 1), pyramid=(image,))
+
+
+def fit_to_views(
+    params: Mapping[str, Any], views: Sequence[str]
+) -> Mapping[str, Any]:
+  """Lets the parameters for one photograph read dual-pixel views, if asked to.
+
+  The first layer spreads its kernel over both views, half each: where these are
+  alike, the network sees what it saw of the photograph. Ours; the paper does
+  not say how its dual-pixel network starts.
+
+  Args:
+    params: of a DRBNet or its baseline, for views as in `VIEWS`.
+    views: those that it is to read.
+
+  Returns:
+    The parameters as they are unless they read one view and `views` are three.
+  """
+  flat = traverse_util.flatten_dict(dict(params), sep='/')
+  kernel = flat['encoder_decoder/encoder/level1_conv1/kernel']
+  if kernel.shape[2] != 3 or len(views) == 1:
+    return params
+  return traverse_util.unflatten_dict({
+      **flat, 'encoder_decoder/encoder/level1_conv1/kernel':
+      jnp.concatenate([kernel / 2, kernel / 2], axis=2)}, sep='/')
 
 
 def _read_views(names, views):

@@ -66,7 +66,8 @@ def train(
     batches.set_state(place)
     logging.info('Resumed from step %d.', int(state.step))
   elif config.train.init_from:
-    state = start_from(state, load_weights(config.train.init_from))
+    state = start_from(
+        state, load_weights(config.train.init_from), model.required_views)
 
   # Donated: the next state is written where the last one was.
   train_step = jax.jit(

@@ -1,5 +1,6 @@
-"""AdamW, warmed up, then cosine decay."""
+"""AdamW, and its learning rate by step."""
 
+import jax.numpy as jnp
 import ml_collections
 import optax
 
@@ -11,7 +12,8 @@ def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
     train: config.train: `schedule`, `learning_rate` (the peak),
       `warmup_steps`, `final_learning_rate`. 'cosine' rises linearly from 0 and
       falls to its end in `steps`; 'cosine_restarts' is `cosine_with_restarts`
-      with `period` steps, never below its end.
+      with `period` steps, never below its end; 'halving' rises linearly from 0
+      and is halved at each of `halve_at`.
 
   Raises:
     ValueError: the schedule is unknown, or warms up for longer than it lasts.
@@ -20,10 +22,15 @@ def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
     return cosine_with_restarts(
         train.learning_rate, train.final_learning_rate, train.warmup_steps,
         train.period)
+  if train.schedule == 'halving':
+    halved = optax.piecewise_constant_schedule(
+        train.learning_rate, {step: 0.5 for step in train.halve_at})
+    warmup = max(train.warmup_steps, 1)
+    return lambda step: halved(step) * jnp.minimum(step / warmup, 1)
   if train.schedule != 'cosine':
     raise ValueError(
-        f'config.train.schedule is {train.schedule!r}: choose cosine or '
-        'cosine_restarts.')
+        f'config.train.schedule is {train.schedule!r}: choose cosine, '
+        'cosine_restarts or halving.')
   if not 0 <= train.warmup_steps < train.steps:
     raise ValueError(
         f'config.train.warmup_steps is {train.warmup_steps} and '

@@ -1,6 +1,7 @@
 """What training changes from step to step."""
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from flax import linen as nn, struct
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdeblur.checkpoints import Weights
+from jaxdeblur.models.drbnet import fit_to_views
 from jaxdeblur.models.identity_start import start_as_identity
 
 Params = Any
@@ -98,16 +100,27 @@ def create_state(
       collections=collections)
 
 
-def start_from(state: TrainState, weights: Weights) -> TrainState:
+def start_from(
+    state: TrainState, weights: Weights, views: Sequence[str]
+) -> TrainState:
   """Takes over the variables of trained weights.
 
   Modules that the weights lack, such as SRP blocks after the first stage, stay
-  as initialised.
+  as initialised. Those of a DRBNet for one photograph also start one for
+  dual-pixel views; see `fit_to_views`.
+
+  Args:
+    state: of an untrained network.
+    weights: of a trained one.
+    views: those that the untrained one reads.
 
   Raises:
     ValueError: the weights have modules that the network lacks, or their shapes
       differ.
   """
+  if weights.settings['name'].startswith('drbnet'):
+    weights = dataclasses.replace(weights, variables={
+        **weights.variables, 'params': fit_to_views(weights.params, views)})
   # Parameters and average begin as one, in arrays of their own: the step
   # overwrites its arguments.
   params, ema_params = (
