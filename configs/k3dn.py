@@ -32,7 +32,7 @@ def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
   size, *options = variant.split(',')
   if size not in VARIANTS or set(options) - {'single', 'stage2'}:
     raise ValueError(
-        f'Unknown variant {variant!r} of configs/k3dn.py: give a size, one of '
+        f'Unknown variant {variant!r} of a K3DN: give a size, one of '
         f'{", ".join(VARIANTS)}, then single or stage2 after commas.')
   config = base.get_config()
   single, stage2 = 'single' in options, 'stage2' in options

@@ -1,0 +1,28 @@
+r"""DRBNet on LFDOF: the first row of the supplement's section 5.
+
+Ruan et al. 2022: restores sharp detail, which differs from the ground truth of
+real photographs ('domain difference', Fig. S7). Published numbers: none that we
+know of. Measured by us: not yet.
+
+  python run.py --config configs/drbnet_lfdof.py --workdir WORKDIR \
+      --config.data.data_dir=DATA
+
+DATA is what `--mode prepare --dataset lfdof` has built; docs/datasets.md says
+how. LFDOF has no dual-pixel views, so there is one variant, `single`;
+configs/drbnet_lfdof_dpdd.py:dual starts from it all the same.
+
+Stated: the data, and an absolute error as the loss. Batch, crop, steps and
+learning rate as IFAN; the pyramid's weights and the start are ours.
+"""
+
+import ml_collections
+
+from configs import recorded
+
+
+def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
+  if variant == 'dual':
+    raise ValueError(
+        'LFDOF has no dual-pixel views: train configs/drbnet_lfdof.py:single, '
+        'from which configs/drbnet_lfdof_dpdd.py:dual starts.')
+  return recorded.drbnet('lfdof', variant)
