@@ -39,7 +39,7 @@ def loss_of(variables, restored, sharp, layers=()):
 
 def test_equal_pictures_cost_nothing_and_stay(variables, pictures):
   _, sharp = pictures
-  loss, gradient = jax.value_and_grad(loss_of, argnums=1)(
+  loss, gradient = jax.jit(jax.value_and_grad(loss_of, argnums=1))(
       variables, sharp, sharp)
   assert float(loss) == 0
   np.testing.assert_array_equal(gradient, 0)
@@ -48,7 +48,7 @@ def test_equal_pictures_cost_nothing_and_stay(variables, pictures):
 def test_every_pixel_and_nothing_else_has_a_gradient(variables, pictures):
   """The network is frozen, and the sharp picture is what it is."""
   blurred, sharp = pictures
-  frozen, restored, truth = jax.grad(loss_of, argnums=(0, 1, 2))(
+  frozen, restored, truth = jax.jit(jax.grad(loss_of, argnums=(0, 1, 2)))(
       variables, blurred, sharp)
   assert np.abs(restored).sum(-1).min() > 0
   for leaf in (*jax.tree.leaves(frozen), truth):
