@@ -6,6 +6,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0
+  config.dtype = 'float32'   # Or bfloat16: of the networks' convolutions.
   config.data = dict(
       name='rendered',       # Or folder, patches, a dataset's name.
       workers=0,             # Processes that make batches; 0: threads of this.
@@ -52,11 +53,25 @@ def get_config() -> ml_collections.ConfigDict:
       b2=0.99,
       weight_decay=1e-4,
       clip_norm=0.3,
+      remat=False,           # Less memory for gradients, more work.
+      accumulation_steps=1,  # Parts that a batch is taken in.
       ema_decay=0.998,
       checkpoint_every=200,
       keep_checkpoints=2,
+      keep_best=1,           # Besides, if there is validation.
+      profile_steps=(),      # First and last, e.g. (100, 110).
       log_every=50,
       picture_every=500)
+  config.validation = dict(
+      batches=0,             # At every checkpoint.
+      split='',              # Of recorded pairs, instead of training's.
+      folder='',
+      photos='')
+  config.mesh = dict(data=-1, fsdp=1, height=1)  # -1: all other devices.
+  config.distributed = dict(
+      coordinator='',        # One process; 'auto', or HOST:PORT.
+      processes=1,
+      process=0)
   config.eval = dict(
       protocol='rendered_defocus',
       radii=(0.0, 2.0, 3.5, 5.0),  # Of the rendered discs, px.
@@ -71,6 +86,7 @@ def get_config() -> ml_collections.ConfigDict:
       pictures_shown=4)            # Of each condition, on the report's page.
   config.restore = dict(
       checkpoint='starter',  # Where the weights are, unless --workdir is given.
+      pick='latest',         # Of a training; or best, in validation.
       tile=2048,             # Larger pictures are restored in tiles, px.
       fit='pad',
       show=False)            # What the network makes of them, as panels.
@@ -80,7 +96,8 @@ def get_config() -> ml_collections.ConfigDict:
       overlap=0.6,
       drop_share=0.3)        # Of every picture's patches, the least textured.
   config.bench = dict(
-      what='forward',        # Or loader.
+      what='forward',        # Or loader, compilation.
+      target='v5e-4',        # TPU slice that a compilation is for.
       size=(1152, 1792),
       repeats=3,
       workers=(0, 1, 2))

@@ -7,10 +7,12 @@ folder (its `params` are the moving average), with two items more: `training`,
 the TrainState without the average, and `iterator`, the place in the data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 from typing import Any
 
@@ -20,8 +22,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import (
+  AnyPreservationPolicy,
+  BestN,
+  LatestN,
+)
 
 from jaxdeblur.models import feature_networks, registry
+
+PICKS = ('latest', 'best')
 
 _FOLDER = pathlib.Path(__file__).parent / 'weights'
 _SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
@@ -97,19 +106,25 @@ def _split(variables: Variables) -> dict[str, Variables]:
   return items | ({'collections': others} if others else {})
 
 
-def load_weights(path: str | pathlib.Path) -> Weights:
+def load_weights(
+    path: str | pathlib.Path, pick: str = 'latest'
+) -> Weights:
   """Reads the weights of 'starter', a folder of weights or of training.
 
   Args:
     path: 'starter' or 'squeezenet', the weights that come with the package; a
-      folder of weights; a training checkpoint; or a training's workdir, whose
-      latest checkpoint is read.
+      folder of weights; a training checkpoint; or a training's workdir.
+    pick: which checkpoint of a training: 'latest', or 'best', the one with the
+      highest PSNR in validation.
 
   Raises:
     CheckpointError: there is no checkpoint, or it cannot be read.
   """
+  if pick not in PICKS:
+    raise ValueError(
+        f'config.restore.pick is {pick!r}: choose one of {", ".join(PICKS)}.')
   folder = _find_weights(
-      _FOLDER / str(path) if str(path) in _SHIPPED else path)
+      _FOLDER / str(path) if str(path) in _SHIPPED else path, pick)
   try:
     settings = json.loads((folder / 'model' / 'metadata').read_text())
   except (OSError, ValueError) as error:
@@ -149,7 +164,7 @@ def abstract_variables(model: nn.Module) -> Variables:
   return jax.eval_shape(model.init, jax.random.key(0), views)
 
 
-def _find_weights(path: str | pathlib.Path) -> pathlib.Path:
+def _find_weights(path: str | pathlib.Path, pick: str) -> pathlib.Path:
   path = pathlib.Path(path).absolute()
   if not path.exists():
     raise CheckpointError(
@@ -159,11 +174,26 @@ def _find_weights(path: str | pathlib.Path) -> pathlib.Path:
     return path
   for folder in (path / 'checkpoints', path):
     steps = _list_steps(folder)
+    if steps and pick == 'best':
+      return _find_best(folder, steps)
     if steps:
       return folder / str(max(steps))
   raise CheckpointError(
       f'{path} holds no checkpoint of jaxdeblur: neither weights nor the '
       'checkpoints of a training.')
+
+
+def _find_best(folder: pathlib.Path, steps: list[int]) -> pathlib.Path:
+  scores = {}
+  for step in steps:
+    metrics = folder / str(step) / 'metrics' / 'metrics'
+    if metrics.is_file():
+      scores[step] = json.loads(metrics.read_text())['psnr']
+  if not scores:
+    raise CheckpointError(
+        f'No checkpoint in {folder} has been validated: train with '
+        "config.train.validation_batches above 0, or pick 'latest'.")
+  return folder / str(max(scores, key=lambda step: (scores[step], step)))
 
 
 def _list_steps(folder: pathlib.Path) -> list[int]:
@@ -189,24 +219,59 @@ class TrainingCheckpoints:
       workdir: str | pathlib.Path,
       settings: Mapping[str, Any],
       keep: int = 2,
+      keep_best: int = 0,
   ):
-    """Opens the checkpoints of `workdir`, keeping the latest `keep`."""
+    """Opens the checkpoints of `workdir`.
+
+    Args:
+      workdir: of the training; it is made if need be.
+      settings: of the network that is trained.
+      keep: number of latest checkpoints that are kept.
+      keep_best: number of checkpoints kept besides, those with the highest PSNR
+        in validation.
+
+    Raises:
+      OSError: nothing can be written there.
+    """
     self.settings = json.loads(json.dumps(dict(settings)))
+    folder = epath.Path(workdir).absolute() / 'checkpoints'
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = [LatestN(n=keep), BestN(
+        n=keep_best, get_metric_fn=_read_psnr,
+        keep_checkpoints_without_metrics=False)]
     self._manager = ocp.CheckpointManager(
-        epath.Path(workdir).absolute() / 'checkpoints',
-        options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True))
+        folder, options=ocp.CheckpointManagerOptions(
+            best_fn=_read_psnr,
+            preservation_policy=AnyPreservationPolicy(kept)))
 
   def latest_step(self) -> int | None:
     return self._manager.latest_step()
 
-  def save(self, state: Any, iterator_state: Mapping[str, Any]) -> None:
-    """Saves a TrainState; writes in the background."""
-    self._manager.save(int(state.step), args=ocp.args.Composite(
+  def save(
+      self,
+      state: Any,
+      iterator_state: Mapping[str, Any],
+      validation_psnr: float | None = None,
+  ) -> None:
+    """Saves a TrainState; writes in the background.
+
+    Args:
+      state: what is saved, at its step.
+      iterator_state: the place in the data.
+      validation_psnr: in dB, if there has been validation.
+
+    Raises:
+      CheckpointError: it, or the one before, cannot be written.
+    """
+    metrics = None if validation_psnr is None else {'psnr': validation_psnr}
+    items = ocp.args.Composite(
         model=ocp.args.JsonSave(self.settings),
         training=ocp.args.StandardSave(_without_average(state)),
         iterator=ocp.args.JsonSave(dict(iterator_state)),
         **{name: ocp.args.StandardSave(item)
-           for name, item in _published(state).items()}))
+           for name, item in _published(state).items()})
+    with self._explained_failure():  # Of this one, or of the one before.
+      self._manager.save(int(state.step), args=items, metrics=metrics)
 
   def restore(self, state: Any) -> tuple[Any, dict[str, Any]]:
     """Restores the latest checkpoint.
@@ -242,9 +307,32 @@ class TrainingCheckpoints:
     return state, items['iterator']
 
   def close(self) -> None:
-    """Waits until everything is written."""
-    self._manager.wait_until_finished()
+    """Waits until everything is written.
+
+    Raises:
+      CheckpointError: something cannot be written.
+    """
+    with self._explained_failure():
+      self._manager.wait_until_finished()
     self._manager.close()
+
+  @contextlib.contextmanager
+  def _explained_failure(self) -> Iterator[None]:
+    try:
+      yield
+    except (ValueError, OSError) as error:
+      # Each array of the checkpoint has failed, and each would be told.
+      logging.getLogger('asyncio').setLevel(logging.CRITICAL)
+      finished = _list_steps(pathlib.Path(self._manager.directory))
+      kept = (f'that of step {max(finished)} is kept' if finished
+              else 'there is none yet')
+      raise CheckpointError(
+          f'A checkpoint cannot be written to {self._manager.directory}; '
+          f'{kept}. Is the disk full? {_first_line(error)[:200]}') from error
+
+
+def _read_psnr(metrics: Mapping[str, float]) -> float:
+  return metrics['psnr']
 
 
 def _published(state: Any) -> dict[str, Any]:

@@ -63,12 +63,32 @@ FIELDS: dict[str, dict[str, str]] = {
         'b2': 'AdamW\'s decay of the squared gradients',
         'weight_decay': 'AdamW\'s, biases excepted',
         'clip_norm': 'largest norm of the gradient',
+        'remat': 'whether gradients compute features anew, for less memory',
+        'accumulation_steps': 'parts that a batch is taken in, one by one',
         'ema_decay': 'of the parameters\' moving average',
         'pyramid_weights': 'of the losses from 1/8 to full size',
         'checkpoint_every': 'steps between checkpoints',
-        'keep_checkpoints': 'number of checkpoints kept',
+        'keep_checkpoints': 'number of latest checkpoints kept',
+        'keep_best': 'number of checkpoints kept with the best validation',
+        'profile_steps': 'first and last step of a profile, none if empty',
         'log_every': 'steps between logged scalars',
         'picture_every': 'steps between logged pictures',
+    },
+    'validation': {
+        'batches': 'batches that are scored at every checkpoint, 0 for none',
+        'split': 'of the dataset, instead of config.data.split',
+        'folder': 'of pairs, instead of config.data.folder',
+        'photos': 'folder of photographs, instead of config.data.photos',
+    },
+    'mesh': {
+        'data': 'devices that share the batch; -1 is what the others leave',
+        'fsdp': 'devices that share batch and parameters',
+        'height': 'devices that share the rows of pictures',
+    },
+    'distributed': {
+        'coordinator': 'address of the first of several processes, or auto',
+        'processes': 'their number',
+        'process': 'the number of this one, from 0',
     },
     'eval': {
         'protocol': 'drbnet_paper, k3dn_paper, k3dn_paper_single, full, '
@@ -86,6 +106,7 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     'restore': {
         'checkpoint': 'the weights, unless --workdir is given',
+        'pick': 'which checkpoint of a training: latest or best',
         'tile': 'pictures larger than this are restored in tiles, px; 0 never',
         'show': 'whether to write what the network makes of each picture, too',
         'fit': 'how pictures get a size that the network takes: pad or resize',
@@ -97,7 +118,8 @@ FIELDS: dict[str, dict[str, str]] = {
         'drop_share': 'share of patches left out, the least textured',
     },
     'bench': {
-        'what': 'forward or loader',
+        'what': 'forward, loader or compilation',
+        'target': 'TPU slice that a compilation is for',
         'size': 'height and width of the picture, px',
         'repeats': 'number of runs',
         'workers': 'of the loader: numbers of processes to try',
@@ -107,7 +129,7 @@ FIELDS: dict[str, dict[str, str]] = {
         'heads': 'LPIPS\'s linear layers, a file, where AlexNet is converted',
     },
 }
-_TOP = ('seed', 'model', *FIELDS)
+_TOP = ('seed', 'model', 'dtype', *FIELDS)
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:

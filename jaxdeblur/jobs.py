@@ -60,8 +60,12 @@ def run(
 def _train(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('workdir')
   from jaxdeblur.training.loop import train
-  state = train(config, arguments.workdir)
-  print(f'Trained to step {int(state.step)}: see {arguments.workdir}')
+  step = int(train(config, arguments.workdir).step)
+  if step < config.train.steps:
+    print(f'Stopped at step {step} of {config.train.steps}, as asked, with a '
+          f'checkpoint in {arguments.workdir}: the same command goes on.')
+  else:
+    print(f'Trained to step {step}: see {arguments.workdir}')
   return 0
 
 
@@ -69,11 +73,15 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('output')
   if arguments.input is None and arguments.left is None:
     raise UsageError('--mode restore needs --input, or --left and --right.')
+  from jaxdeblur import partitioning
   from jaxdeblur.restoration import restore, restorer
   started = time.perf_counter()
   tasks = restore.plan_tasks(
       arguments.output, arguments.input, arguments.left, arguments.right)
-  model = restorer.load(arguments.workdir or config.restore.checkpoint)
+  mesh = (partitioning.make_mesh(config.mesh.to_dict())
+          if config.mesh.height > 1 else None)
+  model = restorer.load(
+      arguments.workdir or config.restore.checkpoint, config.restore.pick, mesh)
   failures = restore.restore_files(
       model, tasks, tile=config.restore.tile or None,
       fit=config.restore.fit, show=config.restore.show,
@@ -125,22 +133,48 @@ def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   del arguments
-  if config.bench.what not in ('forward', 'loader'):
+  if config.bench.what not in _BENCHMARKS:
     raise ValueError(
-        f'config.bench.what is {config.bench.what!r}: choose forward or '
-        'loader.')
-  if config.bench.what == 'loader':
-    from jaxdeblur.benchmark import loader
-    for line in loader.measure(config):
-      print(line, flush=True)
-    return 0
+        f'config.bench.what is {config.bench.what!r}: choose one of '
+        f'{", ".join(_BENCHMARKS)}.')
+  return _BENCHMARKS[config.bench.what](config)
+
+
+def _bench_forward(config: ml_collections.ConfigDict) -> int:
   from jaxdeblur.benchmark import forward
   measurement = forward.measure(config)
   print(f'One picture of {measurement.height} x {measurement.width} px, '
-        f'float32, on {measurement.device}:')
+        f'{config.dtype}, on {measurement.device}:')
   print(forward.HEADER)
   print(measurement.describe())
   return 0
+
+
+def _bench_loader(config: ml_collections.ConfigDict) -> int:
+  from jaxdeblur.benchmark import loader
+  for line in loader.measure(config):
+    print(line, flush=True)
+  return 0
+
+
+def _bench_compilation(config: ml_collections.ConfigDict) -> int:
+  from jaxdeblur.benchmark import tpu_compilation
+  compilation = tpu_compilation.compile_train_step(config)
+  print(tpu_compilation.HEADER)
+  print(compilation.describe())
+  if not compilation.fits:
+    print(f'error: The step does not fit {compilation.target}: take a smaller '
+          'batch or crop, or more of config.train.accumulation_steps.',
+          file=sys.stderr)
+    return 1
+  return 0
+
+
+_BENCHMARKS = {
+    'forward': _bench_forward,
+    'loader': _bench_loader,
+    'compilation': _bench_compilation,
+}
 
 
 def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:

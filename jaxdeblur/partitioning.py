@@ -1,16 +1,55 @@
-"""Devices as a mesh, and how arrays lie on them."""
+"""Devices as a mesh, and how arrays lie on them.
 
-from collections.abc import Mapping
+The mesh has three axes. `data` and `fsdp` share the pictures of a batch;
+`fsdp` shares the parameters, their average and the optimizer's state, too, so
+that each device keeps a part and gathers the rest where it is used; `height`
+shares the rows of each picture, with XLA exchanging the rows that convolutions
+see across the border, so that a picture may be larger than one device's memory.
+"""
+
+from collections.abc import Mapping, Sequence
+import math
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+AXES = ('data', 'fsdp', 'height')
 
-def make_mesh() -> Mesh:
-  """Makes a mesh of all devices with one axis, 'data'."""
-  devices = jax.device_count()
-  return jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,))
+# Values; below, splitting an array costs more than it saves.
+_SMALLEST_SPLIT = 4096
+
+
+def make_mesh(
+    sizes: Mapping[str, int] | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Mesh:
+  """Makes a mesh of devices.
+
+  Args:
+    sizes: config.mesh: the length of each of `AXES`; -1, for one of them,
+      is what the others leave. All devices along `data` by default.
+    devices: all that JAX sees by default.
+
+  Raises:
+    ValueError: the lengths do not multiply to the number of devices.
+  """
+  count = len(devices) if devices else jax.device_count()
+  lengths = {axis: (sizes or {}).get(axis, 1) for axis in AXES}
+  if not sizes:
+    lengths['data'] = -1
+  free = [axis for axis, length in lengths.items() if length == -1]
+  given = math.prod(length for length in lengths.values() if length != -1)
+  if len(free) == 1 and given > 0 and count % given == 0:
+    lengths[free[0]] = count // given
+  if math.prod(lengths.values()) != count or min(lengths.values()) < 1:
+    raise ValueError(
+        f'config.mesh is {_describe(sizes)}, which {count} devices cannot '
+        'form: choose lengths whose product is that number, or -1 for one.')
+  return jax.make_mesh(
+      tuple(lengths.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES),
+      devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -18,15 +57,84 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharded(mesh: Mesh) -> NamedSharding:
-  """Every device holds a part of the batch."""
-  return NamedSharding(mesh, PartitionSpec('data'))
+def pictures(mesh: Mesh) -> NamedSharding:
+  """Every device holds rows of a part of a batch [b, h, w, 3]."""
+  return NamedSharding(mesh, PartitionSpec(('data', 'fsdp'), 'height'))
+
+
+def shardings_of(tree: Any, mesh: Mesh) -> Any:
+  """How parameters, or what has their shapes, lie on the mesh.
+
+  Each array is split over `fsdp` along its longest axis that divides; small
+  arrays, and those without such an axis, are whole on every device.
+
+  Args:
+    tree: arrays or their shapes.
+    mesh: of `make_mesh`.
+  """
+  parts = mesh.shape['fsdp']
+
+  def split(array) -> NamedSharding:
+    axes = [axis for axis, length in enumerate(array.shape)
+            if length % parts == 0]
+    if parts == 1 or array.size < _SMALLEST_SPLIT or not axes:
+      return replicated(mesh)
+    longest = max(axes, key=lambda axis: array.shape[axis])
+    return NamedSharding(
+        mesh, PartitionSpec(*[None] * longest, 'fsdp'))
+
+  return jax.tree.map(split, tree)
+
+
+def gather(params: Any, mesh: Mesh) -> Any:
+  """Inside a jitted function: makes parameters whole where they are used.
+
+  Left to itself, XLA splits convolutions by a kernel's channels and a picture's
+  rows at once, and on CPUs the results of that are wrong (jax 0.10.2).
+  """
+  return jax.lax.with_sharding_constraint(params, replicated(mesh))
+
+
+def check_batch(
+    mesh: Mesh, batch_size: int, accumulation_steps: int, height: int
+) -> None:
+  """Raises a ValueError if a mesh cannot share a batch of pictures."""
+  shares = mesh.shape['data'] * mesh.shape['fsdp']
+  if batch_size % (shares * accumulation_steps):
+    raise ValueError(
+        f'config.train.batch_size is {batch_size}, which {shares} devices '
+        f'(config.mesh, data x fsdp) in {accumulation_steps} parts '
+        '(config.train.accumulation_steps) cannot share: choose a multiple.')
+  if shares % jax.process_count():
+    raise ValueError(
+        f'{jax.process_count()} processes cannot share a batch among {shares} '
+        'devices (config.mesh, data x fsdp): choose a multiple.')
+  if height % mesh.shape['height']:
+    raise ValueError(
+        f'Pictures are {height} px high, which {mesh.shape["height"]} devices '
+        '(config.mesh.height) cannot share: choose a multiple.')
 
 
 def put_batch(
     batch: Mapping[str, np.ndarray], mesh: Mesh
 ) -> dict[str, jax.Array]:
-  """Places this process's part of a batch on its devices."""
-  sharding = batch_sharded(mesh)
+  """Places this process's part of a batch of views on its devices."""
+  sharding = pictures(mesh)
   return {name: jax.make_array_from_process_local_data(sharding, array)
           for name, array in batch.items()}
+
+
+def split_rows(
+    views: Mapping[str, jax.Array], mesh: Mesh
+) -> dict[str, jax.Array]:
+  """Lets a jitted function share the rows of its views [b, h, w, 3].
+
+  Any height will do, other than for `put_batch`.
+  """
+  sharding = NamedSharding(mesh, PartitionSpec(None, 'height'))
+  return {name: jax.lax.with_sharding_constraint(view, sharding)
+          for name, view in views.items()}
+
+
+def _describe(sizes: Mapping[str, int] | None) -> str:
+  return ', '.join(f'{axis}={length}' for axis, length in (sizes or {}).items())

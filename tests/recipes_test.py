@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.datasets import catalogue
+from jaxdeblur import partitioning
 from jaxdeblur.config_check import check_config
 from jaxdeblur.models import feature_networks, registry
 from jaxdeblur.training.optimizer import make_optimizer
@@ -62,7 +63,8 @@ def test_a_recipes_step_has_shapes(recipe, variant):
   train = config.train
   model, optimizer = (
       registry.create(**config.model.to_dict()), make_optimizer(train))
-  train_step = make_train_step(model, optimizer, train)
+  train_step = make_train_step(
+      model, optimizer, train, partitioning.make_mesh())
 
   def create_and_step(key, views, features):
     state = create_state(

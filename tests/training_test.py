@@ -2,8 +2,13 @@
 
 import multiprocessing
 import os
+import pathlib
+import re
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 
 import cv2
 import jax
@@ -11,10 +16,13 @@ import numpy as np
 import pytest
 
 from configs import starter
-from jaxdeblur import partitioning
+from jaxdeblur import jobs, partitioning
 from jaxdeblur.checkpoints import CheckpointError, load_weights
-from jaxdeblur.training import loop
+from jaxdeblur.models import registry
+from jaxdeblur.training import loop, validation
+from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
+from jaxdeblur.training.state import create_state
 
 LAST_STEP = 6
 
@@ -89,7 +97,7 @@ def train_on_two_devices(photos, workdir):
   jax.config.update('jax_num_cpu_devices', 2)
   config = make_config(photos)
   config.train.batch_size = 3
-  with pytest.raises(ValueError, match='is 3, which 2 devices cannot share'):
+  with pytest.raises(ValueError, match='is 3, which 2 devices '):
     loop.train(config, workdir)
 
   interrupt_before_batch(6)  # Step 5: the fourth is step 3's picture.
@@ -157,6 +165,127 @@ def test_a_training_on_two_devices_goes_on_on_one(
   assert sorted(losses) == [5, 6]
   for step, loss in losses.items():
     assert loss == pytest.approx(uninterrupted[1][step], rel=1e-3)
+
+
+def train_until_asked_to_stop(photos, workdir, compilations):
+  """A cloud's SIGTERM comes while step 3 is made."""
+  jax.config.update('jax_compilation_cache_dir', str(compilations))
+  put_batch, made = partitioning.put_batch, []
+
+  def put_or_ask(batch, mesh):
+    made.append(None)
+    if len(made) == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return put_batch(batch, mesh)
+
+  partitioning.put_batch = put_or_ask
+  arguments = jobs.Arguments(workdir=workdir)
+  sys.exit(jobs.run('train', make_config(photos), arguments))
+
+
+def test_sigterm_saves_and_exits_with_0(
+    photos, compilations, tmp_path, losses, uninterrupted, capfd):
+  assert run_process(
+      train_until_asked_to_stop, photos, tmp_path, compilations) == 0
+  assert 'Stopped at step 3 of 6, as asked' in capfd.readouterr().out
+  assert load_weights(tmp_path).path.name == '3'
+  loop.train(make_config(photos), tmp_path)
+  assert losses == {step: uninterrupted[1][step] for step in (4, 5, 6)}
+
+
+def test_the_best_checkpoint_in_validation_is_kept_beside_the_latest(
+    photos, tmp_path, monkeypatch):
+  scores = iter([20.0, 30.0, 25.0])
+  monkeypatch.setattr(
+      loop, 'make_validation', lambda *_: lambda state: next(scores))
+  config = make_config(photos)
+  config.train.update(keep_checkpoints=1, keep_best=1)
+  loop.train(config, tmp_path)
+  assert load_weights(tmp_path).path.name == '6'
+  assert load_weights(tmp_path, pick='best').path.name == '4'
+  kept = [path.name for path in (tmp_path / 'checkpoints').iterdir()]
+  assert sorted(kept) == ['4', '6']
+
+
+def test_validation_scores_the_same_pairs_every_time(photos):
+  config = make_config(photos)
+  config.validation.batches = 2
+  model = registry.create('drbnet_baseline', width=2)
+  mesh = partitioning.make_mesh()
+  validate = validation.make_validation(config, model, mesh)
+  state = create_state(
+      model, make_optimizer(config.train), jax.random.key(0))
+  assert validate(state) == validate(state) > 5
+  dark = state.replace(ema_params=jax.tree.map(
+      lambda x: x - 10 if x.shape == (3,) else x, state.ema_params))
+  assert validate(dark) < validate(state)
+
+
+def test_recorded_pairs_are_not_validated_on_themselves(photos):
+  config = make_config(photos)
+  config.data.name, config.validation.batches = 'folder', 1
+  model = registry.create('drbnet_baseline', width=2)
+  with pytest.raises(ValueError, match='Recorded pairs need others for val'):
+    validation.make_validation(config, model, partitioning.make_mesh())
+
+
+def test_weights_that_were_never_validated_have_no_best(photos, tmp_path):
+  config = make_config(photos)
+  config.train.steps = 3
+  loop.train(config, tmp_path)
+  with pytest.raises(CheckpointError, match='has been validated: train with'):
+    load_weights(tmp_path, pick='best')
+
+
+def test_a_checkpoint_written_half_is_not_chosen(photos, tmp_path, losses):
+  config = make_config(photos)
+  config.train.steps = 3
+  loop.train(config, tmp_path)
+  folder = tmp_path / 'checkpoints'
+  # What Orbax leaves when it is killed: its folder has another name.
+  shutil.copytree(folder / '3', folder / '5.orbax-checkpoint-tmp-1')
+  assert load_weights(tmp_path).path.name == '3'
+  losses.clear()
+  loop.train(make_config(photos), tmp_path)
+  assert min(losses) == 4
+
+
+def test_a_workdir_that_cannot_be_written_is_said(photos, tmp_path, capsys):
+  (tmp_path / 'file').write_text('precious')
+  code = jobs.run('train', make_config(photos), jobs.Arguments(
+      workdir=tmp_path / 'file'))
+  assert code == 1
+  assert f'{tmp_path / "file"}' in capsys.readouterr().err
+  assert (tmp_path / 'file').read_text() == 'precious'
+
+
+def train_on_a_full_disk(photos, workdir, compilations):
+  """Files cannot grow over 4 KiB: as a disk that is full, to a program."""
+  photos, workdir = pathlib.Path(photos), pathlib.Path(workdir)
+  jax.config.update('jax_compilation_cache_dir', str(compilations))
+  config = make_config(photos)
+  config.train.steps = 4
+  assert jobs.run('train', config, jobs.Arguments(workdir=workdir)) == 0
+  signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+  config.train.steps = 6
+  sys.exit(jobs.run('train', config, jobs.Arguments(workdir=workdir)))
+
+
+def test_a_full_disk_stops_and_keeps_what_there_was(
+    photos, compilations, tmp_path):
+  # By pipes: what is printed into a file would meet the limit, too.
+  result = subprocess.run(
+      [sys.executable, '-c', 'import sys, training_test; '
+       'training_test.train_on_a_full_disk(*sys.argv[1:])',
+       photos, tmp_path, compilations],
+      env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+      capture_output=True, text=True, check=False)
+  assert result.returncode == 1
+  assert re.search(
+      r'^error: A checkpoint cannot be written to .*; that of step 4 is kept\. '
+      r'Is the disk full\?', result.stderr, re.MULTILINE)
+  assert load_weights(tmp_path).path.name == '4'
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(

@@ -59,13 +59,13 @@ def measure(config: ml_collections.ConfigDict) -> Measurement:
   """Measures the network of `config.model` with arbitrary parameters.
 
   Args:
-    config: `model`, and `bench`: `size` (height and width, px; multiples of
-      what the network takes) and `repeats`.
+    config: `model`, `dtype`, and `bench`: `size` (height and width, px;
+      multiples of what the network takes) and `repeats`.
 
   Raises:
     ValueError: the network does not take pictures of this size.
   """
-  model = registry.create(**config.model.to_dict())
+  model = registry.create(**config.model.to_dict(), dtype=config.dtype)
   height, width = config.bench.size
   variables = jax.tree.map(
       lambda x: jnp.full(x.shape, 0.01, x.dtype), abstract_variables(model))

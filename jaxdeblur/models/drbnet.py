@@ -90,14 +90,16 @@ class DecoderLevel(nn.Module):
 class EncoderDecoder(nn.Module):
   """Features of a photograph at 1/8, 1/4, 1/2 and full size (Tab. S2)."""
   width: int
+  remat: bool = False
   dtype: jnp.dtype = _FLOAT32
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> dict[int, Array]:
-    skips, x = Encoder(self.width, name='encoder', dtype=self.dtype)(x)
+    encoder, decoder_level = _remat(self.remat, Encoder, DecoderLevel)
+    skips, x = encoder(self.width, name='encoder', dtype=self.dtype)(x)
     decoded = {8: x}
     for scale, skip in zip((4, 2, 1), reversed(skips)):
-      x = DecoderLevel(name=f'decoder{scale}', dtype=self.dtype)(x, skip)
+      x = decoder_level(name=f'decoder{scale}', dtype=self.dtype)(x, skip)
       decoded[scale] = x
     return decoded
 
@@ -150,12 +152,15 @@ class DRBNet(nn.Module):
     width: channels at full size; 32 is the paper's network (11,689,616
       parameters with one view, 11,690,480 with three).
     dynamic_conv_method: see `dynamic_conv`.
+    remat: whether gradients compute the features of each level and block anew,
+      rather than keep them: less memory, a third more work.
     dtype: of the convolutions; parameters, images and the dynamic
       convolution's sums stay float32.
   """
   views: tuple[str, ...] = ('center',)
   width: int = 32
   dynamic_conv_method: Method = 'auto'
+  remat: bool = False
   dtype: jnp.dtype = _FLOAT32
 
   size_multiple = SIZE_MULTIPLE
@@ -175,13 +180,15 @@ class DRBNet(nn.Module):
   def __call__(self, views: Mapping[str, Float[Array, 'b h w 3']]) -> Restored:
     center, encoder_input = _read_views(self.views, views)
     decoded = EncoderDecoder(
-        self.width, name='encoder_decoder', dtype=self.dtype)(encoder_input)
+        self.width, self.remat, name='encoder_decoder', dtype=self.dtype)(
+            encoder_input)
+    block, = _remat(self.remat, DynamicResidualBlock)
     image = shrink_by_mean(center, SCALES[0])
     pyramid, kernels = [], []
     for scale in SCALES:
       if pyramid:
         image = enlarge_by_repetition(image, 2)
-      image, kernel = DynamicResidualBlock(
+      image, kernel = block(
           scale, self.width, self.dynamic_conv_method, dtype=self.dtype,
           name=f'block{scale}')(image, decoded[scale])
       pyramid.append((image + 1) / 2)
@@ -249,6 +256,10 @@ def fit_to_views(
   return traverse_util.unflatten_dict({
       **flat, 'encoder_decoder/encoder/level1_conv1/kernel':
       jnp.concatenate([kernel / 2, kernel / 2], axis=2)}, sep='/')
+
+
+def _remat(remat, *modules):
+  return [nn.remat(module) if remat else module for module in modules]
 
 
 def _read_views(names, views):

@@ -6,12 +6,14 @@ import warnings
 import cv2
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import numpy as np
 
 from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
 from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
+from jaxdeblur.partitioning import replicated, split_rows
 from jaxdeblur.restoration.tiling import restore_in_tiles
 from jaxdeblur.restoration.view_order import describe_order
 
@@ -20,23 +22,27 @@ FITS = ('pad', 'resize')
 _SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
 
 
-def load(path: str | pathlib.Path) -> 'Restorer':
+def load(
+    path: str | pathlib.Path, pick: str = 'latest', mesh: Mesh | None = None
+) -> 'Restorer':
   """Loads 'starter', or a checkpoint's folder, ready to restore.
 
   Args:
     path: 'starter', the weights that come with the package; a folder of
       weights (trained or converted); or a training's workdir.
+    pick: which checkpoint of a training: 'latest', or 'best' in validation.
+    mesh: devices that share the rows of each picture; one device by default.
 
   Raises:
     CheckpointError: there is no checkpoint, it cannot be read, or it is a
       feature network's.
   """
-  weights = load_weights(path)
+  weights = load_weights(path, pick)
   if isinstance(weights.model, FeatureNetwork):
     raise CheckpointError(
         f'{weights.path} holds {weights.settings["name"]}, which compares '
         'pictures and restores none: it is for config.train.feature_weights.')
-  return Restorer(weights)
+  return Restorer(weights, mesh)
 
 
 class ViewOrderWarning(UserWarning):
@@ -50,13 +56,19 @@ class Restorer:
     weights: the network and its parameters.
   """
 
-  def __init__(self, weights: Weights):
+  def __init__(self, weights: Weights, mesh: Mesh | None = None):
+    """Takes a network, and the devices that share each picture; see `load`."""
     self.weights = weights
     model = weights.model
-    self._variables = jax.device_put(weights.variables)
+    self._variables = jax.device_put(
+        weights.variables, None if mesh is None else replicated(mesh))
+
     # Only the picture is asked for, so XLA never keeps the kernels.
-    self._apply = jax.jit(
-        lambda variables, views: _estimate(model.apply(variables, views)))
+    def estimate(variables, views):
+      shared = views if mesh is None else split_rows(views, mesh)
+      return _estimate(model.apply(variables, shared))
+
+    self._apply = jax.jit(estimate)
     options = {'reblur': True} if model.reblurs else {}
     self._inspect = jax.jit(lambda variables, views: model.apply(
         variables, views, mutable='intermediates', **options))

@@ -1,26 +1,33 @@
 """The training loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+import dataclasses
 import functools
-import itertools
 import math
 import pathlib
-from typing import Any
 
 from absl import logging
 import jax
 import ml_collections
 import numpy as np
 
+from data_pipelines.batches import Batches
 from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import TrainingCheckpoints, load_weights
-from jaxdeblur.models import registry
 from jaxdeblur.training.features import load_variables
+from jaxdeblur.training.multihost import start_processes
+from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
+from jaxdeblur.training.preemption import Preemption
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import TrainState, create_state, start_from
-from jaxdeblur.training.step import make_train_step, views_to_train
+from jaxdeblur.training.step import (
+  Scalars,
+  make_train_step,
+  views_to_train,
+)
+from jaxdeblur.training.validation import make_validation
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -32,9 +39,12 @@ def train(
 ) -> TrainState:
   """Trains as `config` says, from the latest checkpoint in `workdir` if any.
 
+  SIGTERM makes it save and return early; called again, it goes on.
+
   Args:
-    config: of `configs/`; fields `seed`, `model`, `data`, `train`.
-    workdir: where checkpoints and TensorBoard logs go.
+    config: of `configs/`; fields `seed`, `model`, `data`, `train`, `mesh`,
+      `distributed`, `validation`.
+    workdir: where checkpoints and TensorBoard logs go; all processes' own.
 
   Returns:
     The last state.
@@ -42,25 +52,25 @@ def train(
   Raises:
     NonFiniteLossError: the loss is NaN or infinite; no later state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
-    ValueError: the batch cannot be shared by the devices, or the config names
-      an unknown network.
+    OSError: nothing can be written in `workdir`.
+    ValueError: the devices cannot share the batch, or the config names
+      what there is not.
   """
+  start_processes(config.distributed)
   workdir = pathlib.Path(workdir)
-  mesh = partitioning.make_mesh()
-  _check_batch_size(config.train.batch_size, mesh.size)
-  model = registry.create(**config.model.to_dict())
-  data = config.data.to_dict()
-  _check_views(model.required_views, views_of(data))
-  batches = open_training_data(
-      data, seed=config.seed, views=views_to_train(model),
-      batch_size=config.train.batch_size // jax.process_count(),
-      shard=jax.process_index(), shards=jax.process_count())
+  mesh = partitioning.make_mesh(config.mesh.to_dict())
+  partitioning.check_batch(
+      mesh, config.train.batch_size, config.train.accumulation_steps,
+      config.data.crop[0])
+  model = create_network(config)
   features = jax.device_put(
       load_variables(config.train), partitioning.replicated(mesh))
+  batches = _open_data(config, model)
   optimizer = make_optimizer(config.train)
-  state = _create_sharded_state(model, optimizer, config, mesh)
+  state, shardings = _create_sharded_state(model, optimizer, config, mesh)
   checkpoints = TrainingCheckpoints(
-      workdir, config.model.to_dict(), keep=config.train.keep_checkpoints)
+      workdir, config.model.to_dict(), keep=config.train.keep_checkpoints,
+      keep_best=config.train.keep_best)
   if checkpoints.latest_step() is not None:
     state, place = checkpoints.restore(state)
     batches.set_state(place)
@@ -68,52 +78,90 @@ def train(
   elif config.train.init_from:
     state = start_from(
         state, load_weights(config.train.init_from), model.required_views)
-
+  reporter = Reporter(workdir, config, model, mesh, state)
+  validate = make_validation(config, model, mesh)
   # Donated: the next state is written where the last one was.
   train_step = jax.jit(
-      make_train_step(model, optimizer, config.train), donate_argnums=0)
-  first, last = int(state.step), config.train.steps
-  reporter = Reporter(workdir, config, model, mesh, first, last)
-  pending = None  # The step whose scalars are not read yet.
+      make_train_step(model, optimizer, config.train, mesh), donate_argnums=0,
+      out_shardings=(shardings, partitioning.replicated(mesh)))
+  run = _Run(
+      config.train, mesh, functools.partial(train_step, features=features),
+      batches, checkpoints, reporter, validate)
   try:
-    for step in itertools.count(first + 1):
-      if step > last:
-        break
-      state, scalars = train_step(
-          state, partitioning.put_batch(next(batches), mesh), features)
-      # One step late, so that the device never waits for the host to read.
-      _check_finite(pending, checkpoints)
-      reporter.report(pending)
-      pending = (step, scalars)
-      if step % config.train.checkpoint_every == 0 or step == last:
-        _check_finite(pending, checkpoints)
-        checkpoints.save(state, batches.get_state())
-      if step % config.train.picture_every == 0:
-        reporter.write_pictures(step, state)
-    _check_finite(pending, checkpoints)
-    reporter.report(pending)
+    with Preemption() as preemption:
+      return run.make_steps(state, preemption)
   finally:
     checkpoints.close()
     reporter.close()
     batches.close()
-  return state
 
 
-def _create_sharded_state(model, optimizer, config, mesh) -> TrainState:
-  create = jax.jit(
-      functools.partial(
-          create_state, model, optimizer, start=config.train.start,
-          trainable=tuple(config.train.trainable)),
-      out_shardings=partitioning.replicated(mesh))
+@dataclasses.dataclass(frozen=True)
+class _Run:
+  """What the steps of a training use."""
+  settings: ml_collections.ConfigDict
+  mesh: jax.sharding.Mesh
+  train_step: Callable[..., tuple[TrainState, Scalars]]
+  batches: Batches
+  checkpoints: TrainingCheckpoints
+  reporter: Reporter
+  validate: Callable[[TrainState], float] | None
+
+  def make_steps(
+      self, state: TrainState, preemption: Preemption
+  ) -> TrainState:
+    pending = None  # The step whose scalars are not read yet.
+    for step in range(int(state.step) + 1, self.settings.steps + 1):
+      self.reporter.profile(step)
+      state, scalars = self.train_step(
+          state, partitioning.put_batch(next(self.batches), self.mesh))
+      # One step late, so that the device never waits for the host to read, and
+      # the next batch is made and sent while it computes.
+      self._report(pending)
+      pending = (step, scalars)
+      stopping = preemption.reached(step)
+      if stopping or self._is_checkpoint(step):
+        _check_finite(pending, self.checkpoints)
+        self._save(step, state, validates=not stopping)
+      if step % self.settings.picture_every == 0:
+        self.reporter.write_pictures(step, state)
+      if stopping:
+        break
+    self._report(pending)
+    return state
+
+  def _is_checkpoint(self, step: int) -> bool:
+    every, last = self.settings.checkpoint_every, self.settings.steps
+    return step % every == 0 or step == last
+
+  def _report(self, pending: tuple[int, Scalars] | None) -> None:
+    _check_finite(pending, self.checkpoints)
+    self.reporter.report(pending)
+
+  def _save(self, step: int, state: TrainState, validates: bool) -> None:
+    score = self.validate(state) if self.validate and validates else None
+    self.checkpoints.save(state, self.batches.get_state(), score)
+    self.reporter.report_validation(step, score)
+
+
+def _open_data(config, model) -> Batches:
+  data = config.data.to_dict()
+  _check_views(model.required_views, views_of(data))
+  return open_training_data(
+      data, seed=config.seed, views=views_to_train(model),
+      batch_size=config.train.batch_size // jax.process_count(),
+      shard=jax.process_index(), shards=jax.process_count())
+
+
+def _create_sharded_state(model, optimizer, config, mesh):
+  """Returns the first state and how its arrays lie on the mesh."""
+  create = functools.partial(
+      create_state, model, optimizer, start=config.train.start,
+      trainable=tuple(config.train.trainable))
   # The default generator's code compiles four times as long.
-  return create(jax.random.key(config.seed, impl='rbg'))
-
-
-def _check_batch_size(batch_size: int, devices: int) -> None:
-  if batch_size % devices:
-    raise ValueError(
-        f'config.train.batch_size is {batch_size}, which {devices} devices '
-        'cannot share: choose a multiple.')
+  key = jax.random.key(config.seed, impl='rbg')
+  shardings = partitioning.shardings_of(jax.eval_shape(create, key), mesh)
+  return jax.jit(create, out_shardings=shardings)(key), shardings
 
 
 def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
@@ -127,7 +175,7 @@ def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
 
 
 def _check_finite(
-    pending: tuple[int, Mapping[str, Any]] | None,
+    pending: tuple[int, Scalars] | None,
     checkpoints: TrainingCheckpoints,
 ) -> None:
   if pending is None:

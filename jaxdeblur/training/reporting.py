@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 import contextlib
 import pathlib
+import time
 from typing import Any
 
-from clu import metric_writers, periodic_actions
+from clu import metric_writers, parameter_overview, periodic_actions
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -30,18 +31,23 @@ class Reporter:
       config: ml_collections.ConfigDict,
       model: Any,
       mesh: Mesh,
-      first_step: int,
-      last_step: int,
+      state: TrainState,
   ):
-    self._every = config.train.log_every
+    """Opens the logs; lists the parameters at the first step."""
+    self._train = config.train
     self._mesh = mesh
+    self._folder = workdir
+    self._profiling = False
     self._writer = metric_writers.create_default_writer(
         str(workdir), just_logging=jax.process_index() > 0)
-    if first_step == 0:
+    if int(state.step) == 0:
       self._writer.write_hparams(_flatten(config.to_dict()))
+      parameter_overview.log_parameter_overview(
+          state.params, include_stats=False)
     self._progress = periodic_actions.ReportProgress(
-        num_train_steps=last_step, every_steps=self._every, every_secs=None,
-        writer=self._writer)
+        num_train_steps=config.train.steps, every_steps=config.train.log_every,
+        every_secs=None, writer=self._writer)
+    self._last = (int(state.step), time.perf_counter())
     self._views = _draw_pairs(config, views_to_train(model))
     self._restore = jax.jit(
         lambda variables, views: model.apply(variables, views).image)
@@ -54,10 +60,27 @@ class Reporter:
       return
     step, scalars = step_scalars
     self._progress(step)
-    if step % self._every == 0:
-      self._writer.write_scalars(
-          step, {f'train/{name}': float(np.asarray(value))
-                 for name, value in scalars.items()})
+    if step % self._train.log_every == 0:
+      self._writer.write_scalars(step, {
+          **{f'train/{name}': float(np.asarray(value))
+             for name, value in scalars.items()},
+          'train/pictures_per_second': self._measure_rate(step),
+          **_measure_memory()})
+
+  def report_validation(self, step: int, psnr: float | None) -> None:
+    """Reports the PSNR, in dB, of the pairs kept for validation, if any."""
+    if psnr is not None:
+      self._writer.write_scalars(step, {'validation/psnr': psnr})
+
+  def profile(self, step: int) -> None:
+    """Starts and ends the profile, before a step is made."""
+    if self._train.profile_steps:
+      first, last = self._train.profile_steps
+      if step == first:
+        jax.profiler.start_trace(str(self._folder / 'profile'))
+        self._profiling = True
+      elif step == last + 1:
+        self._end_profile()
 
   def write_pictures(self, step: int, state: TrainState) -> None:
     """Writes rows of input, restored and sharp for pairs that stay the same."""
@@ -72,8 +95,28 @@ class Reporter:
         step, {'input, restored, sharp': np.asarray(rows)[:_MOST_PICTURES]})
 
   def close(self) -> None:
+    """Ends what has been begun and writes what is left."""
+    self._end_profile()
     self._writer.flush()
     self._writer.close()
+
+  def _end_profile(self) -> None:
+    if self._profiling:
+      jax.profiler.stop_trace()
+    self._profiling = False
+
+  def _measure_rate(self, step: int) -> float:
+    """Pictures a second since it was asked the last time."""
+    (last_step, then), now = self._last, time.perf_counter()
+    self._last = (step, now)
+    return (step - last_step) * self._train.batch_size / (now - then)
+
+
+def _measure_memory() -> dict[str, int]:
+  """The most that this process's first device has held, where it tells."""
+  statistics = jax.local_devices()[0].memory_stats() or {}
+  return {f'device/{name}': statistics[name]
+          for name in ('peak_bytes_in_use',) if name in statistics}
 
 
 def _draw_pairs(config, views: Sequence[str]) -> dict[str, np.ndarray]:

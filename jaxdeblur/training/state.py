@@ -31,7 +31,7 @@ class TrainState:
     collections: the network's other variables: averages of batch
       normalisation, constants. Empty for most networks.
   """
-  step: jax.Array
+  step: Any  # As all of them, also a shape or a sharding in place of an array.
   params: Params
   ema_params: Params
   opt_state: optax.OptState

@@ -6,11 +6,13 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 import ml_collections
 import optax
 
+from jaxdeblur import partitioning
 from jaxdeblur.metrics import psnr
-from jaxdeblur.training.objective import make_objective
+from jaxdeblur.training.objective import Objective, make_objective
 from jaxdeblur.training.optimizer import make_schedule
 from jaxdeblur.training.state import TrainState, split_params
 
@@ -31,6 +33,7 @@ def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     train: ml_collections.ConfigDict,
+    mesh: Mesh,
 ) -> Callable[..., tuple[TrainState, Scalars]]:
   """Makes train_step(state, views, features) -> (state, scalars).
 
@@ -41,7 +44,8 @@ def make_train_step(
   (`input_psnr`).
   """
   schedule = make_schedule(train)
-  objective = make_objective(model, train)
+  differentiate = make_gradient(
+      make_objective(model, train), mesh, train.accumulation_steps)
 
   def train_step(
       state: TrainState, views: Views, features: Any = None
@@ -49,13 +53,8 @@ def make_train_step(
     # Frozen parameters have neither gradients nor an optimizer's state.
     trained, frozen = split_params(state.params, train.trainable)
     ema_trained, _ = split_params(state.ema_params, train.trainable)
-
-    def loss_fn(trained):
-      return objective(
-          {**frozen, **trained}, state.collections, views, features)
-
-    (loss, (image, collections, parts)), gradient = jax.value_and_grad(
-        loss_fn, has_aux=True)(trained)
+    gradient, collections, scalars = differentiate(
+        trained, frozen, state.collections, views, features)
     updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
     trained = optax.apply_updates(trained, updates)
     # A short memory at first, or the untrained start stays in it for long.
@@ -63,12 +62,9 @@ def make_train_step(
     decay = jnp.minimum(train.ema_decay, (1 + step) / (10 + step))
     ema_trained = optax.incremental_update(trained, ema_trained, 1 - decay)
     scalars = {
-        'loss': loss,
-        **parts,
+        **scalars,
         'gradient_norm': optax.tree.norm(gradient),
         'learning_rate': schedule(state.step),
-        'psnr': psnr(image, views['sharp']).mean(),
-        'input_psnr': psnr(views['center'], views['sharp']).mean(),
     }
     return TrainState(
         step=step, params={**state.params, **trained},
@@ -76,3 +72,65 @@ def make_train_step(
         collections=collections, opt_state=opt_state), scalars
 
   return train_step
+
+
+def make_gradient(
+    objective: Objective, mesh: Mesh, accumulation_steps: int = 1
+) -> Callable[..., tuple[Any, Any, Scalars]]:
+  """Makes gradient(trained, frozen, collections, views, features).
+
+  It returns the gradient to the parameters that are trained, the collections
+  as they are afterwards, and the scalars of the loss.
+
+  Args:
+    objective: see `make_objective`.
+    mesh: whose devices share the work.
+    accumulation_steps: a batch is taken in so many parts, one after the other,
+      whose gradients are averaged: less memory, the same result but for
+      rounding (and for batch normalisation, whose statistics are of a part).
+  """
+  def loss_fn(trained, frozen, collections, views, features):
+    params = partitioning.gather({**frozen, **trained}, mesh)
+    loss, (image, collections, parts) = objective(
+        params, collections, views, features)
+    scalars = {
+        'loss': loss,
+        **parts,
+        'psnr': psnr(image, views['sharp']).mean(),
+        'input_psnr': psnr(views['center'], views['sharp']).mean(),
+    }
+    return loss, (collections, scalars)
+
+  differentiate = jax.value_and_grad(loss_fn, has_aux=True)
+
+  def gradient(trained, frozen, collections, views, features=None):
+    if accumulation_steps == 1:
+      (_, (collections, scalars)), slopes = differentiate(
+          trained, frozen, collections, views, features)
+      return slopes, collections, scalars
+
+    def add_part(carry, part):
+      collections, total = carry
+      (_, (collections, scalars)), slopes = differentiate(
+          trained, frozen, collections, part, features)
+      return (collections, jax.tree.map(jnp.add, total, slopes)), scalars
+
+    (collections, total), scalars = jax.lax.scan(
+        add_part, (collections, jax.tree.map(jnp.zeros_like, trained)),
+        _split_batch(views, accumulation_steps))
+    slopes = jax.tree.map(lambda x: x / accumulation_steps, total)
+    return slopes, collections, jax.tree.map(jnp.mean, scalars)
+
+  return gradient
+
+
+def _split_batch(views: Views, parts: int) -> Views:
+  """[b, h, w, 3] -> [parts, b / parts, h, w, 3].
+
+  Neighbours go to different parts, so that each device, which holds
+  neighbours, has its share of every part.
+  """
+  return {
+      name: jnp.swapaxes(
+          view.reshape(-1, parts, *view.shape[1:]), 0, 1)
+      for name, view in views.items()}

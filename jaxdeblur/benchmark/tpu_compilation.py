@@ -1,0 +1,152 @@
+"""What a train step takes on a TPU slice, compiled without one.
+
+The package libtpu compiles for a described topology on any x86-64 machine with
+Linux; its figures are those of the program that a TPU would run.
+"""
+
+import dataclasses
+import functools
+import os
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from jaxdeblur import partitioning
+from jaxdeblur.training.network import create_network
+from jaxdeblur.training.optimizer import make_optimizer
+from jaxdeblur.training.state import create_state
+from jaxdeblur.training.step import make_train_step, views_to_train
+
+# Name -> topology as libtpu knows it, and memory of a chip in GB (the vendor's
+# system architecture pages).
+SLICES = {
+    'v4-8': ('v4:2x2x1', 32),
+    'v5e-1': ('v5e:1x1', 16),
+    'v5e-4': ('v5e:2x2', 16),
+    'v5e-16': ('v5e:4x4', 16),
+    'v6e-4': ('v6e:2x2', 32),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Compilation:
+  """What a compiled train step takes of each chip.
+
+  Attributes:
+    target: name of the slice.
+    chips: how many it has.
+    batch_size: pictures a step, of all chips.
+    crop: height and width of these, px.
+    argument_bytes: state and batch.
+    temporary_bytes: beside them.
+    memory_bytes: what a chip has.
+    seconds: that compiling took.
+  """
+  target: str
+  chips: int
+  batch_size: int
+  crop: tuple[int, int]
+  argument_bytes: int
+  temporary_bytes: int
+  memory_bytes: int
+  seconds: float
+
+  @property
+  def fits(self) -> bool:
+    return self.argument_bytes + self.temporary_bytes <= self.memory_bytes
+
+  def describe(self) -> str:
+    """A row of a Markdown table; see HEADER."""
+    share = (self.argument_bytes + self.temporary_bytes) / self.memory_bytes
+    return (
+        f'| {self.target} | {self.batch_size} of {self.crop[0]} x '
+        f'{self.crop[1]} px | {self.argument_bytes / 2 ** 30:.2f} | '
+        f'{self.temporary_bytes / 2 ** 30:.2f} | {100 * share:.0f} % | '
+        f'{self.seconds:.0f} |')
+
+
+HEADER = (
+    '| slice | batch | arguments a chip [GiB] | temporaries a chip [GiB] | of '
+    'its memory | compilation [s] |\n'
+    '| --- | --- | ---: | ---: | ---: | ---: |')
+
+
+def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
+  """Compiles the train step of a config for the slice `config.bench.target`.
+
+  Args:
+    config: `model`, `dtype`, `data.crop`, `train` and `mesh`, as for training,
+      and `bench.target`, one of `SLICES`.
+
+  Raises:
+    ValueError: the slice is unknown, its devices cannot share the batch, or
+      the step takes more memory than a chip has.
+    ImportError: libtpu is not installed.
+  """
+  target = config.bench.target
+  if target not in SLICES:
+    raise ValueError(
+        f'config.bench.target is {target!r}: choose one of '
+        f'{", ".join(SLICES)}.')
+  topology, gigabytes = SLICES[target]
+  devices = _describe_devices(topology)
+  mesh = partitioning.make_mesh(config.mesh.to_dict(), devices)
+  train, crop = config.train, tuple(config.data.crop)
+  partitioning.check_batch(
+      mesh, train.batch_size, train.accumulation_steps, crop[0])
+  model = create_network(config)
+  optimizer = make_optimizer(train)
+  state = jax.eval_shape(functools.partial(
+      create_state, model, optimizer, trainable=tuple(train.trainable)),
+      jax.random.key(0))
+  shardings = partitioning.shardings_of(state, mesh)
+  views = {name: jax.ShapeDtypeStruct(
+      (train.batch_size, *crop, 3), jnp.float32,
+      sharding=partitioning.pictures(mesh)) for name in views_to_train(model)}
+  step = jax.jit(
+      make_train_step(model, optimizer, train, mesh), donate_argnums=0,
+      out_shardings=(shardings, partitioning.replicated(mesh)))
+  started = time.perf_counter()
+  try:
+    compiled = step.lower(_with_shardings(state, shardings), views).compile()
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    raise ValueError(
+        f'The step does not fit {target}: {_first_lines(error)} Take a smaller '
+        'batch or crop, or more of config.train.accumulation_steps.') from error
+  memory = compiled.memory_analysis()
+  return Compilation(
+      target, len(devices), train.batch_size, crop,
+      memory.argument_size_in_bytes, memory.temp_size_in_bytes,
+      gigabytes * 10 ** 9, time.perf_counter() - started)
+
+
+def _describe_devices(topology: str) -> list[Any]:
+  """Devices that are not there, but can be compiled for."""
+  # It looks for a TPU's metadata server otherwise, for minutes, and lets one
+  # process use it at a time.
+  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+  from jax.experimental import topologies
+  try:
+    return list(topologies.get_topology_desc(
+        topology, platform='tpu').devices)
+  except (RuntimeError, ImportError) as error:
+    raise ImportError(
+        'Compiling for TPUs needs libtpu on Linux: pip install '
+        f"'jaxdeblur[tpu]' ({_first_lines(error)})") from error
+
+
+def _with_shardings(state: Any, shardings: Any) -> Any:
+  return jax.tree.map(
+      lambda array, sharding: jax.ShapeDtypeStruct(
+          array.shape, array.dtype, sharding=sharding), state, shardings)
+
+
+def _first_lines(error: Exception) -> str:
+  return ' '.join(str(error).split())[:300]
+

@@ -1,0 +1,41 @@
+"""Several processes that train as one."""
+
+import jax
+import ml_collections
+
+ALONE = ''
+AUTOMATIC = 'auto'
+
+# Seconds after which a process that no longer answers is taken for dead.
+_HEARTBEAT = 60
+
+
+def start_processes(distributed: ml_collections.ConfigDict) -> None:
+  """Joins the processes that a config names; does nothing for a single one.
+
+  Must come before anything else asks JAX for devices.
+
+  Args:
+    distributed: config.distributed: `coordinator`, '' for a single process,
+      'auto' where JAX finds out itself (TPU slices, Slurm, Kubernetes), or the
+      first process's address HOST:PORT; then `processes`, their number, and
+      `process`, this one's, from 0.
+
+  Raises:
+    ValueError: the numbers do not go together.
+  """
+  if distributed.coordinator == ALONE:
+    return
+  if distributed.coordinator == AUTOMATIC:
+    jax.distributed.initialize(heartbeat_timeout_seconds=_HEARTBEAT)
+    return
+  count, index = distributed.processes, distributed.process
+  if not 0 <= index < count:
+    raise ValueError(
+        f'config.distributed.process is {index} of {count} processes: count '
+        'from 0, and set config.distributed.processes to their number.')
+  # CPUs exchange arrays by Gloo; other devices have ways of their own.
+  jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+  jax.distributed.initialize(
+      distributed.coordinator, count, index,
+      heartbeat_timeout_seconds=_HEARTBEAT)

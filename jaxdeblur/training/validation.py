@@ -1,0 +1,81 @@
+"""How well a network restores pairs that it is not trained on."""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import math
+
+from flax import linen as nn
+import jax
+from jax.sharding import Mesh
+import ml_collections
+import numpy as np
+
+from data_pipelines.loader import is_rendered, open_training_data
+from jaxdeblur import partitioning
+from jaxdeblur.metrics import psnr
+from jaxdeblur.training.state import TrainState
+from jaxdeblur.training.step import views_to_train
+
+# Other pairs than those of training and of the pictures that are shown.
+_SEED_OFFSET = 2_000_003
+
+# Pairs are scored as they were recorded.
+_UNCHANGED = dict(
+    input_noise_share=0.0, grey_share=0.0, scale_share=0.0, mirror_share=0.0,
+    flip_share=0.0, workers=0)
+
+
+def make_validation(
+    config: ml_collections.ConfigDict, model: nn.Module, mesh: Mesh
+) -> Callable[[TrainState], float] | None:
+  """Makes a function from a state to the mean PSNR, in dB, of its average.
+
+  The pairs are the same every time: crops of config.data, with what
+  config.validation names instead (`photos`, `folder` or `split`). Rendered
+  pairs may be of the photographs that training uses, with other crops and blur.
+
+  Args:
+    config: `data`, `train.batch_size`, `seed`, and `validation`, whose
+      `batches` is the number of batches.
+    model: the network.
+    mesh: the devices.
+
+  Returns:
+    The function; None if there are no batches.
+
+  Raises:
+    ValueError: recorded pairs would be those of training.
+  """
+  if not config.validation.batches:
+    return None
+  others = {name: value for name, value in config.validation.items()
+            if name != 'batches' and value}
+  data = config.data.to_dict()
+  if not others and not is_rendered(data):
+    raise ValueError(
+        'Recorded pairs need others for validation: name them in '
+        'config.validation.split or config.validation.folder, or set '
+        'config.validation.batches to 0.')
+  batches = list(_draw_batches(config, model, data | others | _UNCHANGED))
+  score = jax.jit(lambda variables, views: psnr(
+      model.apply(variables, views).image, views['sharp']).mean())
+
+  def validate(state: TrainState) -> float:
+    variables = {'params': state.ema_params, **state.collections}
+    scores = [score(variables, partitioning.put_batch(views, mesh))
+              for views in batches]
+    mean = float(np.mean(jax.device_get(scores)))
+    return mean if math.isfinite(mean) else -math.inf
+
+  return validate
+
+
+def _draw_batches(config, model, data) -> Iterator[dict[str, np.ndarray]]:
+  processes = jax.process_count()
+  batches = open_training_data(
+      data, views=views_to_train(model), seed=config.seed + _SEED_OFFSET,
+      batch_size=config.train.batch_size // processes,
+      shard=jax.process_index(), shards=processes)
+  with contextlib.closing(batches):
+    for _ in range(config.validation.batches):
+      yield next(batches)
