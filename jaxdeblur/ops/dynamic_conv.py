@@ -9,8 +9,10 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Method = Literal['auto', 'taps', 'unfold']
-METHODS = ('auto', 'taps', 'unfold')
+from jaxdeblur.ops import dynamic_conv_pallas
+
+Method = Literal['auto', 'taps', 'unfold', 'pallas']
+METHODS = ('auto', 'taps', 'unfold', 'pallas')
 
 
 def dynamic_conv(
@@ -46,6 +48,8 @@ def dynamic_conv(
     raise ValueError(
         f'Unknown dynamic convolution method {method!r}: choose one of '
         f'{", ".join(METHODS)}.')
+  if method == 'pallas':
+    return _pallas(image, kernels)
   filter_image = _unfold if method == 'unfold' else _taps
   return filter_image(image, kernels, size=size)
 
@@ -71,6 +75,13 @@ def _taps(image, kernels, size):
   padded = _planar(_pad_edge(image, radius))
   return _filter_planes(padded, _planar(kernels), size).transpose(
       0, 2, 3, 1).astype(image.dtype)
+
+
+@jax.jit
+def _pallas(image, kernels):
+  image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
+  return dynamic_conv_pallas.filter_planes(image, kernels).transpose(
+      0, 2, 3, 1)
 
 
 def _planar(x):
