@@ -2,10 +2,12 @@
 
 import functools
 import math
+import re
 
 import jax
 from jax import lax
 from jax.experimental import pallas as pl
+from jax.experimental.custom_partitioning import custom_partitioning
 from jax.experimental.pallas import tpu as pltpu
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -46,7 +48,24 @@ def filter_planes(
   return _filter_padded(padded, kernels)
 
 
+def _by_batch(sharding_rule):
+  """Splits the batch over devices, which XLA cannot do to a kernel's call."""
+  def decorate(function):
+    def partition(mesh, operands, results):
+      return (mesh, function, jax.tree.map(lambda x: x.sharding, results),
+              jax.tree.map(lambda x: x.sharding, operands))
+
+    axes = dict.fromkeys(re.findall(r'\w', sharding_rule))  # Each once.
+    partitioned = custom_partitioning(function)
+    partitioned.def_partition(
+        partition, sharding_rule=sharding_rule,
+        need_replication_factors=tuple(axes)[1:])
+    return partitioned
+  return decorate
+
+
 @jax.custom_vjp
+@_by_batch('b c y x, b k h w -> b c h w')
 def _filter_padded(padded, kernels):
   tiles = _Tiles(padded.shape, kernels)
   return _run(
@@ -66,7 +85,11 @@ def _filter_forward(padded, kernels):
 
 
 def _filter_backward(saved, cotangent):
-  padded, kernels = saved
+  return _differentiate_padded(*saved, cotangent)
+
+
+@_by_batch('b c y x, b k h w, b c h w -> b c y x, b k h w')
+def _differentiate_padded(padded, kernels, cotangent):
   tiles = _Tiles(padded.shape, kernels)
   rows, columns = tiles.grid[1:]
   to_tiles, to_kernels = _run(

@@ -1,0 +1,50 @@
+"""What a program compiled for a TPU moves to and from its main memory."""
+
+import re
+
+_BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 's32': 4, 'u32': 4, 'f32': 4}
+# These name what is there already, or wait for it.
+_FREE = re.compile(
+    '(parameter|constant|bitcast|tuple|get-tuple-element|.*-done)$')
+_INSTRUCTION = re.compile(
+    r'\s*(?:ROOT )?(%[\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*?)\)(?:,|$)')
+_ARRAY = re.compile(r'(\w+)\[([\d,]*)\](\{[^}]*\})?')
+
+
+def main_memory_bytes(text: str) -> int:
+  """Adds up the operands and results of a program's instructions.
+
+  XLA's own 'bytes accessed' counts nothing of a kernel, and counts arrays that
+  it keeps in vector memory (layouts with S(1)) like all others. Here a kernel
+  is taken to read its operands and write its results once each, and a fusion
+  to read all of its operands. Loops count once.
+
+  Args:
+    text: the compiled program, as `compiled.as_text()` gives it.
+  """
+  total, arrays = 0, {}
+  for line in text[text.index('\nENTRY'):].splitlines():
+    found = _INSTRUCTION.match(line)
+    if not found:
+      continue
+    name, result, operation, operands = found.groups()
+    arrays[name] = result
+    if _FREE.match(operation):
+      continue
+    total += _in_main_memory(result)
+    # What starts a copy has its operand among its results.
+    if not operation.endswith('-start'):
+      total += sum(_in_main_memory(arrays.get(operand, ''))
+                   for operand in re.findall(r'%[\w.-]+', operands))
+  return total
+
+
+def _in_main_memory(shapes):
+  total = 0
+  for kind, extents, layout in _ARRAY.findall(shapes):
+    if kind in _BYTES and 'S(' not in layout:
+      size = _BYTES[kind]
+      for extent in filter(None, extents.split(',')):
+        size *= int(extent)
+      total += size
+  return total
