@@ -121,7 +121,7 @@ def test_small_case_kept_with_the_tests():
 
 @pytest.mark.parametrize(('case', 'method'), [
     ('single_64x96', 'auto'), ('single_128x160', 'auto'),
-    ('single_72x104_mult8', 'unfold')])
+    ('single_72x104_mult8', 'unfold'), ('single_64x96', 'pallas')])
 def test_one_photograph(drbnet_oracle, case, method):
   """72 x 104 is a multiple of 8, not of 16: sizes at 1/8 may be odd."""
   arrays = oracle.load(drbnet_oracle, case)

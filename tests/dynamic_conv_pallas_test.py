@@ -6,11 +6,12 @@ libtpu, they must move little more than what they cannot avoid.
 """
 
 import importlib.util
+import multiprocessing
 
 import jax
 from jax.experimental import topologies
 import jax.numpy as jnp
-from jax.sharding import AxisType, SingleDeviceSharding
+from jax.sharding import SingleDeviceSharding
 import numpy as np
 import pytest
 import tpu_program
@@ -62,8 +63,7 @@ def test_bfloat16_sums_in_float32():
   results = _filter_and_differentiate('pallas')(*inputs)
   expected = _filter_and_differentiate('unfold')(
       *(x.astype(jnp.float32) for x in inputs))
-  for x, exact in zip(results, expected, strict=True):
-    assert x.dtype == jnp.bfloat16
+  assert {x.dtype for x in results} == {jnp.dtype(jnp.bfloat16)}
   inside = slice(None), slice(1, -1), slice(1, -1)
   for i, part in ((0, ...), (1, inside), (2, ...)):
     np.testing.assert_allclose(
@@ -86,6 +86,30 @@ def test_kernels_and_image_differ_in_type():
       out, dynamic_conv(image, kernels, 'unfold'), rtol=0, atol=1e-5)
 
 
+def _filter_on_two_devices():
+  """Filters and differentiates where each device has half of the batch."""
+  jax.config.update('jax_num_cpu_devices', 2)
+  mesh = partitioning.make_mesh()
+  inputs = jax.device_put(
+      _inputs(3, 3, 5, 6, batch=2), partitioning.batch_sharded(mesh))
+  program = _filter_and_differentiate('pallas').lower(*inputs).compile()
+  assert 'all-gather' not in program.as_text()
+  for result, expected in zip(
+      program(*inputs), _filter_and_differentiate('unfold')(*inputs),
+      strict=True):
+    assert len(result.sharding.device_set) == 2
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
+
+
+def test_each_device_filters_its_part_of_the_batch():
+  """In a process of its own that sees two devices."""
+  process = multiprocessing.get_context('spawn').Process(
+      target=_filter_on_two_devices)
+  process.start()
+  process.join()
+  assert process.exitcode == 0
+
+
 def test_gpu_is_refused(monkeypatch):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   with pytest.raises(ValueError, match="kernel for TPUs: choose 'taps'"):
@@ -100,7 +124,7 @@ def test_what_does_not_fit_is_refused():
 
 
 @pytest.fixture(scope='module')
-def tpu(request):
+def tpu():
   """The sharding of one TPU v5e that is described, not there."""
   if importlib.util.find_spec('libtpu') is None:
     pytest.skip('libtpu, which compiles for TPUs, is not installed')
@@ -126,6 +150,7 @@ def _bytes(*arrays):
   return sum(x.size * x.dtype.itemsize for x in arrays)
 
 
+@pytest.mark.tpu_compile
 def test_tpu_reads_and_writes_once(tpu):
   """At most 1.3 of the bytes of image, kernels and result; 1.06 measured."""
   program = _compile(
@@ -136,6 +161,7 @@ def test_tpu_reads_and_writes_once(tpu):
   assert program.memory_analysis().temp_size_in_bytes <= 2 ** 20
 
 
+@pytest.mark.tpu_compile
 def test_tpu_gradients_read_and_write_once(tpu):
   """They read the cotangent as well, and write as much; 1.03 measured."""
   def differentiate(image, kernels, cotangent):
@@ -150,6 +176,7 @@ def test_tpu_gradients_read_and_write_once(tpu):
   assert program.memory_analysis().temp_size_in_bytes <= 2 ** 20
 
 
+@pytest.mark.tpu_compile
 def test_tpu_taps_stay_as_they_are(tpu):
   """17 times the least, measured: what the kernel is there for."""
   program = _compile(

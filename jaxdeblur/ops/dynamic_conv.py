@@ -34,14 +34,18 @@ def dynamic_conv(
     method: 'taps' adds k * k shifted products and never holds more than the
       kernels themselves; 'unfold' gathers each pixel's k * k neighbours and
       contracts them with an einsum, which is the definition made readable and
-      costs k * k copies of the image; 'auto' is 'taps'.
+      costs k * k copies of the image; 'pallas' is a TPU kernel that reads image
+      and kernels once, on a CPU interpreted, slowly, for tests; 'auto' is
+      'taps' everywhere, as the kernel has only been compiled for a TPU, not
+      run on one (docs/performance.md has the figures of both).
 
   Returns:
     The filtered image, of the image's shape and type.
 
   Raises:
     ValueError: the kernels are not square and odd, their batch, height or width
-      is not the image's, or the method is unknown.
+      is not the image's, or the method is unknown; or 'pallas' is asked for on
+      a GPU, or for kernels or channels too many for a TPU's vector memory.
   """
   size = _kernel_size(image.shape, kernels.shape)
   if method not in METHODS:
