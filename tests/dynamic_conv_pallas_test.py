@@ -43,7 +43,7 @@ def _filter_and_differentiate(method):
 @pytest.mark.parametrize(
     ('size', 'channels', 'height', 'width', 'batch'),
     [(1, 3, 1, 1, 1), (3, 3, 33, 130, 2), (5, 1, 64, 517, 1),
-     (7, 3, 37, 129, 1), (7, 4, 2, 3, 2)])
+     (5, 4, 2, 3, 2), (7, 3, 37, 129, 1)])
 def test_equals_unfold(size, channels, height, width, batch):
   """In value and gradients, over several tiles, and where all is border."""
   inputs = _inputs(size, channels, height, width, batch)

@@ -9,8 +9,6 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdeblur.ops import dynamic_conv_pallas
-
 Method = Literal['auto', 'taps', 'unfold', 'pallas']
 METHODS = ('auto', 'taps', 'unfold', 'pallas')
 
@@ -83,6 +81,9 @@ def _taps(image, kernels, size):
 
 @jax.jit
 def _pallas(image, kernels):
+  # Imported here: it takes a third of a second, and few need it.
+  from jaxdeblur.ops import dynamic_conv_pallas
+
   image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
   return dynamic_conv_pallas.filter_planes(image, kernels).transpose(
       0, 2, 3, 1)
