@@ -81,7 +81,7 @@ def _taps(image, kernels, size):
 
 @jax.jit
 def _pallas(image, kernels):
-  # Imported here: it takes a third of a second, and few need it.
+  # Imported here: it takes a quarter of a second, and few need it.
   from jaxdeblur.ops import dynamic_conv_pallas
 
   image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
