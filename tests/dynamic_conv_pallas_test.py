@@ -91,7 +91,7 @@ def _filter_on_two_devices():
   jax.config.update('jax_num_cpu_devices', 2)
   mesh = partitioning.make_mesh()
   inputs = jax.device_put(
-      _inputs(3, 3, 5, 6, batch=2), partitioning.batch_sharded(mesh))
+      _inputs(3, 3, 5, 6, batch=2), partitioning.pictures(mesh))
   program = _filter_and_differentiate('pallas').lower(*inputs).compile()
   assert 'all-gather' not in program.as_text()
   for result, expected in zip(
