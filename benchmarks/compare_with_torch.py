@@ -1,0 +1,236 @@
+"""Times DRBNet here and in PyTorch, in turns, on a CPU.
+
+  pip install 'jaxdeblur[torch]'
+  python -m benchmarks.compare_with_torch
+  python -m benchmarks.compare_with_torch --what forward --width 32 \\
+    --batch 1 --size 256 256
+
+The first times a step of training without the optimiser (forward pass, loss,
+gradients to all parameters), the second a forward pass. Both networks have the
+same parameters and pictures; their results must agree before anything is timed.
+Then they take turns, so that what else the machine does meets both; each is
+timed until its result is there. Printed are
+
+- seconds: median and quartiles, and the median ratio of neighbouring runs. On a
+  busy machine PyTorch's threads, which share the work in equal parts, wait for
+  the slowest of them, and the ratio flatters us;
+- core seconds: the median time that cores spent on a step. It depends less on
+  what else runs; with --threads 1, where no thread waits for another, least;
+- memory: the largest resident memory of a process that runs one framework
+  alone, counted after its first steps, which in JAX compile (Linux only).
+
+PyTorch runs eagerly (benchmarks/torch_drbnet.py), with channels first as the
+network was published, or last with --channels_last.
+"""
+
+import argparse
+from collections.abc import Callable
+import importlib.metadata
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+Step = Callable[[], float]
+
+_FRAMEWORKS = ('jax', 'torch')
+_WARM_UP = 3
+_PYRAMID_WEIGHTS = (0.1, 0.1, 0.2, 1.0)  # From 1/8 to full size.
+_EPSILON = 1e-3  # Of the Charbonnier loss.
+
+
+def main() -> None:
+  arguments = _parse_arguments()
+  # Before either framework starts its threads.
+  os.environ['NPROC'] = str(arguments.threads)
+  os.environ['OMP_NUM_THREADS'] = str(arguments.threads)
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  make_steps = {'jax': _make_jax_step, 'torch': _make_torch_step}
+  if arguments.alone:
+    step = make_steps[arguments.alone](arguments)
+    print(_measure_memory(step))
+    return
+  steps = {name: make_steps[name](arguments) for name in _FRAMEWORKS}
+  _check_agreement(steps)
+  load = os.getloadavg()[0]
+  seconds = _time_in_turns(steps, arguments.repeats)
+  _print_table(arguments, seconds, load)
+
+
+def _parse_arguments() -> argparse.Namespace:
+  parser = argparse.ArgumentParser(
+      description=__doc__,
+      formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument('--what', choices=('train', 'forward'), default='train')
+  parser.add_argument('--width', type=int, default=16)
+  parser.add_argument('--batch', type=int, default=8)
+  parser.add_argument('--size', type=int, nargs=2, default=(96, 96),
+                      metavar=('HEIGHT', 'WIDTH'), help='multiples of 8, px')
+  parser.add_argument('--repeats', type=int, default=15)
+  parser.add_argument('--threads', type=int, default=2)
+  parser.add_argument('--channels_last', action='store_true',
+                      help="PyTorch's layout")
+  parser.add_argument('--alone', choices=_FRAMEWORKS,
+                      help='only print the memory of one, in bytes')
+  return parser.parse_args()
+
+
+def _make_jax_step(arguments) -> Step:
+  import jax
+
+  from jaxdeblur import losses
+  from jaxdeblur.convert import torch_drbnet
+  from jaxdeblur.models import registry
+
+  model = registry.create('drbnet', width=arguments.width)
+  variables = jax.device_put(torch_drbnet.convert(_weights(arguments)))
+  blurred, sharp = jax.device_put(_pictures(arguments))
+
+  def compute_loss(variables):
+    restored = model.apply(variables, {'center': blurred})
+    return losses.pyramid_charbonnier(
+        restored.pyramid, sharp, _PYRAMID_WEIGHTS)
+
+  @jax.jit
+  def restore(variables):
+    return model.apply(variables, {'center': blurred}).image
+
+  train = jax.jit(jax.value_and_grad(compute_loss))
+
+  def step():
+    if arguments.what == 'forward':
+      return float(restore(variables).block_until_ready().mean())
+    loss, _ = jax.block_until_ready(train(variables))
+    return float(loss)
+
+  return step
+
+
+def _make_torch_step(arguments) -> Step:
+  import torch
+
+  from benchmarks.torch_drbnet import DRBNet
+
+  torch.set_num_threads(arguments.threads)
+  layout = (torch.channels_last if arguments.channels_last
+            else torch.contiguous_format)
+  network = DRBNet(width=arguments.width)
+  network.load_state_dict({
+      name: torch.tensor(array) for name, array in _weights(arguments).items()})
+  network.to(memory_format=layout)
+  blurred, sharp = (
+      torch.tensor(picture).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+      for picture in _pictures(arguments))
+
+  def compute_loss():
+    _, estimates, _ = network(2 * blurred - 1)
+    total = 0
+    for estimate, weight in zip(estimates, _PYRAMID_WEIGHTS):
+      shrunk = torch.nn.functional.avg_pool2d(
+          sharp, sharp.shape[2] // estimate.shape[2])
+      error = (estimate + 1) / 2 - shrunk
+      total = total + weight * (error.square() + _EPSILON ** 2).sqrt().mean()
+    return total
+
+  def step():
+    if arguments.what == 'forward':
+      with torch.no_grad():
+        restored, _, _ = network(2 * blurred - 1)
+        return float((restored.mean() + 1) / 2)
+    network.zero_grad()
+    loss = compute_loss()
+    loss.backward()
+    return loss.item()
+
+  return step
+
+
+def _weights(arguments) -> dict[str, np.ndarray]:
+  """Draws parameters, under PyTorch's names, that keep features' sizes."""
+  from jaxdeblur.convert import torch_drbnet
+
+  random = np.random.default_rng(0)
+  shapes = torch_drbnet.shapes(('center',), arguments.width)
+  return {
+      name: random.standard_normal(shape, np.float32) * np.float32(
+          0.01 if len(shape) == 1 else np.prod(shape[1:]) ** -0.5)
+      for name, shape in shapes.items()}
+
+
+def _pictures(arguments) -> tuple[np.ndarray, np.ndarray]:
+  random = np.random.default_rng(1)
+  shape = (arguments.batch, *arguments.size, 3)
+  return random.random(shape, np.float32), random.random(shape, np.float32)
+
+
+def _check_agreement(steps: dict[str, Step]) -> None:
+  """Warms up, too."""
+  values = {name: [step() for _ in range(_WARM_UP)][-1]
+            for name, step in steps.items()}
+  if not np.isclose(values['jax'], values['torch'], rtol=1e-4):
+    raise SystemExit(
+        f'The two networks do not compute the same: {values["jax"]} in JAX, '
+        f'{values["torch"]} in PyTorch.')
+
+
+def _time_in_turns(
+    steps: dict[str, Step], repeats: int
+) -> dict[str, np.ndarray]:
+  """Returns [2, repeats] for each: seconds, and core seconds."""
+  seconds = {name: [] for name in steps}
+  for repeat in range(repeats):
+    # Each is first as often as it is second.
+    for name in _FRAMEWORKS[::-1 if repeat % 2 else 1]:
+      started = time.perf_counter(), time.process_time()
+      steps[name]()
+      ended = time.perf_counter(), time.process_time()
+      seconds[name].append(np.subtract(ended, started))
+  return {name: np.stack(values, axis=1) for name, values in seconds.items()}
+
+
+def _measure_memory(step: Step) -> int:
+  """Returns the largest resident memory of this process after warming up."""
+  for _ in range(_WARM_UP):
+    step()
+  # Linux: forgets the peak so far, and with it compilation's.
+  pathlib.Path('/proc/self/clear_refs').write_text('5')
+  for _ in range(_WARM_UP):
+    step()
+  status = pathlib.Path('/proc/self/status').read_text()
+  return 1024 * int(re.search(r'VmHWM:\s+(\d+) kB', status)[1])
+
+
+def _print_table(arguments, seconds, load) -> None:
+  height, width = arguments.size
+  print(f'DRBNet of width {arguments.width}, {arguments.what}, '
+        f'{arguments.batch} x {height} x {width} px, float32, '
+        f'{arguments.threads} threads, {os.cpu_count()} cores, '
+        f'{arguments.repeats} runs in turns; load before {load:.1f}, '
+        f'after {os.getloadavg()[0]:.1f}:')
+  print('| framework | median [s] | quartiles [s] | core time [s] | '
+        'memory [MiB] |\n| --- | ---: | ---: | ---: | ---: |')
+  for name, (elapsed, spent) in seconds.items():
+    low, median, high = np.percentile(elapsed, (25, 50, 75))
+    print(f'| {name} {importlib.metadata.version(name)} | {median:.3f} | '
+          f'{low:.3f} to {high:.3f} | {np.median(spent):.3f} | '
+          f'{_memory_alone(name)} |')
+  ratio, spent_ratio = np.median(seconds['torch'] / seconds['jax'], axis=1)
+  print(f'PyTorch takes {ratio:.2f} times the time of JAX, and '
+        f'{spent_ratio:.2f} times its core time.')
+
+
+def _memory_alone(name: str) -> str:
+  if not sys.platform.startswith('linux'):
+    return ''
+  run = subprocess.run(
+      [sys.executable, '-m', 'benchmarks.compare_with_torch', *sys.argv[1:],
+       '--alone', name], check=True, capture_output=True, text=True)
+  return f'{int(run.stdout) / 2 ** 20:.0f}'
+
+
+if __name__ == '__main__':
+  main()
