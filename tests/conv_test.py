@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from jaxdeblur.ops import conv as conv_module
-from jaxdeblur.ops.conv import conv, conv_general_dilated, kernel_gradient
+from jaxdeblur.ops.conv import (
+  conv,
+  conv_general_dilated,
+  kernel_gradient,
+  up_conv,
+)
 
 _CASES = {  # Size of the kernel, strides, padding.
     'same': ((3, 3), (1, 1), ((1, 1), (1, 1))),
@@ -49,6 +54,22 @@ def test_gradients_are_those_of_xla(case, band_values, monkeypatch):
       kernel_gradient(
           x, slopes, size=size, strides=strides, padding=padding),
       to_both(slopes)[1], rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize('fewest_pixels', [0, 1000])
+def test_transposed_convolution_is_that_of_flax(fewest_pixels, monkeypatch):
+  monkeypatch.setattr(conv_module, '_FEWEST_PIXELS', fewest_pixels)
+  x, kernel = _array(2, 5, 7, 3, seed=1), _array(4, 4, 3, 4, seed=2)
+  flax = nn.ConvTranspose(
+      4, (4, 4), strides=(2, 2), padding='SAME', use_bias=False)
+  expected, to_both = jax.vjp(
+      lambda x, kernel: flax.apply({'params': {'kernel': kernel}}, x),
+      x, kernel)
+  out, to_ours = jax.vjp(up_conv, x, kernel)
+  np.testing.assert_allclose(out, expected, rtol=1e-5, atol=2e-5)
+  slopes = _array(*expected.shape, seed=3)
+  for ours, xla in zip(to_ours(slopes), to_both(slopes)):
+    np.testing.assert_allclose(ours, xla, rtol=1e-5, atol=2e-5)
 
 
 def test_sums_bfloat16_in_float32():

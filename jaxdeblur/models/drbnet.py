@@ -16,9 +16,9 @@ from jaxtyping import Array, Float
 
 from jaxdeblur.models.layers import (
   ResidualBlock,
+  UpConv,
   conv,
   leaky_relu,
-  up_conv,
 )
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.models.views import check_views
@@ -80,7 +80,7 @@ class DecoderLevel(nn.Module):
   def __call__(
       self, x: Float[Array, 'b i j d'], skip: Float[Array, 'b h w c']
   ) -> Float[Array, 'b h w c']:
-    x = leaky_relu(up_conv(skip.shape[-1], name='up', dtype=self.dtype)(x))
+    x = leaky_relu(UpConv(skip.shape[-1], name='up', dtype=self.dtype)(x))
     x = x + skip
     for i in (1, 2):
       x = ResidualBlock(name=f'res{i}', dtype=self.dtype)(x)

@@ -36,8 +36,8 @@ def conv(
 
 def up_conv(
     features: int, *, name: str, dtype: jnp.dtype
-) -> nn.ConvTranspose:
-  return layers.up_conv(
+) -> layers.UpConv:
+  return layers.UpConv(
       features, name=name, dtype=dtype, use_bias=False, kernel_init=TORCH_INIT)
 
 
