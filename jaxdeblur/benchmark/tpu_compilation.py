@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from jaxdeblur import partitioning
+from jaxdeblur.training.features import load_variables
 from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import create_state
@@ -103,15 +104,20 @@ def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
       create_state, model, optimizer, trainable=tuple(train.trainable)),
       jax.random.key(0))
   shardings = partitioning.shardings_of(state, mesh)
+  whole = partitioning.replicated(mesh)
+  features = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+      load_variables(train))
   views = {name: jax.ShapeDtypeStruct(
       (train.batch_size, *crop, 3), jnp.float32,
       sharding=partitioning.pictures(mesh)) for name in views_to_train(model)}
   step = jax.jit(
       make_train_step(model, optimizer, train, mesh), donate_argnums=0,
-      out_shardings=(shardings, partitioning.replicated(mesh)))
+      out_shardings=(shardings, whole))
   started = time.perf_counter()
   try:
-    compiled = step.lower(_with_shardings(state, shardings), views).compile()
+    compiled = step.lower(
+        _with_shardings(state, shardings), views, features).compile()
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
