@@ -1,13 +1,13 @@
 """The datasets by name, and access to those that `--mode prepare` has built."""
 
 from collections.abc import Sequence
-import difflib
 import functools
 import importlib
 import pathlib
 from typing import Any
 
 from data_pipelines.pairs import Pair, decode_picture
+from jaxdeblur.suggestion import did_you_mean
 
 NAMES = (
     'cuhk', 'ddd_syn', 'dpd_disp', 'dpdd_canon', 'dpdd_pixel', 'lfdof',
@@ -128,10 +128,9 @@ def get_builder_class(name: str) -> Any:
     ValueError: there is no dataset of this name.
   """
   if name not in NAMES:
-    close = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f' Did you mean {close[0]}?' if close else ''
     raise ValueError(
-        f'There is no dataset {name!r}: there are {", ".join(NAMES)}.{hint}')
+        f'There is no dataset {name!r}: there are {", ".join(NAMES)}.'
+        f'{did_you_mean(name, NAMES)}')
   module = importlib.import_module(
       f'data_pipelines.datasets.{name}.{name}_dataset_builder')
   return module.Builder

@@ -1,7 +1,6 @@
 """What restores the pictures that are scored: a network or a baseline."""
 
 from collections.abc import Callable, Mapping
-import difflib
 import pathlib
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +10,7 @@ import numpy as np
 from jaxdeblur.evaluation import baselines
 from jaxdeblur.evaluation.protocols.case import Case
 from jaxdeblur.restoration import restorer
+from jaxdeblur.suggestion import did_you_mean
 
 NAMES = ('network', 'input', 'wiener', 'richardson_lucy')
 
@@ -121,11 +121,9 @@ def choose_method(
   """
   name = settings.method
   if name not in NAMES:
-    close = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f' Did you mean {close[0]}?' if close else ''
     raise ValueError(
         f'config.eval.method is {name!r}: choose one of '
-        f'{", ".join(NAMES)}.{hint}')
+        f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
   if name == 'network':
     return Network(checkpoint, tile, fit)
   if name == 'input':

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import difflib
 
 import ml_collections
 import numpy as np
@@ -11,6 +10,7 @@ from jaxdeblur import metrics
 from jaxdeblur.evaluation.protocols.case import Comparison
 from jaxdeblur.metrics import lpips
 from jaxdeblur.metrics.niqe import niqe
+from jaxdeblur.suggestion import did_you_mean
 
 # (restored, sharp) -> score.
 _WITH_SHARP = {'psnr': metrics.psnr, 'ssim': metrics.ssim, 'mae': metrics.mae,
@@ -71,11 +71,9 @@ def choose_metrics(
     names = _USUAL if has_sharp else _USUAL_WITHOUT_SHARP
   for name in names:
     if name not in NAMES:
-      close = difflib.get_close_matches(name, NAMES, n=1)
-      hint = f' Did you mean {close[0]}?' if close else ''
       raise ValueError(
           f'config.eval.metrics names {name!r}: choose from '
-          f'{", ".join(NAMES)}.{hint}')
+          f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
     if name in _WITH_SHARP and not has_sharp:
       raise ValueError(
           f'The metric {name} compares with a ground truth, and these pictures '

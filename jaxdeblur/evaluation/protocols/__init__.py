@@ -1,6 +1,5 @@
 """Protocols by name: how scores are taken, with the source of each."""
 
-import difflib
 
 import ml_collections
 
@@ -8,6 +7,7 @@ from jaxdeblur.evaluation.protocols import recorded
 from jaxdeblur.evaluation.protocols.case import Protocol
 from jaxdeblur.evaluation.protocols.pixel4 import Pixel4Xin
 from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
+from jaxdeblur.suggestion import did_you_mean
 
 _RECORDED = {
     protocol.name: protocol for protocol in (
@@ -38,8 +38,6 @@ def choose_protocol(
   if name == RenderedDefocus.name:
     return RenderedDefocus(
         tuple(settings.radii), settings.noise, settings.seed, fit)
-  close = difflib.get_close_matches(name, NAMES, n=1)
-  hint = f' Did you mean {close[0]}?' if close else ''
   raise ValueError(
       f'config.eval.protocol is {name!r}: choose one of '
-      f'{", ".join(NAMES)}.{hint}')
+      f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
