@@ -110,12 +110,6 @@ def test_each_device_filters_its_part_of_the_batch():
   assert process.exitcode == 0
 
 
-def test_gpu_is_refused(monkeypatch):
-  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  with pytest.raises(ValueError, match="kernel for TPUs: choose 'taps'"):
-    dynamic_conv(*_inputs(3, 3, 4, 4)[:2], 'pallas')
-
-
 def test_what_does_not_fit_is_refused():
   with pytest.raises(ValueError, match=r'7 x 7 for 256 channels do not fit'):
     jax.eval_shape(

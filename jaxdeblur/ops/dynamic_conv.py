@@ -32,18 +32,19 @@ def dynamic_conv(
     method: 'taps' adds k * k shifted products and never holds more than the
       kernels themselves; 'unfold' gathers each pixel's k * k neighbours and
       contracts them with an einsum, which is the definition made readable and
-      costs k * k copies of the image; 'pallas' is a TPU kernel that reads image
-      and kernels once, on a CPU interpreted, slowly, for tests; 'auto' is
-      'taps' everywhere, as the kernel has only been compiled for a TPU, not
-      run on one (docs/performance.md has the figures of both).
+      costs k * k copies of the image; 'pallas' is a kernel for TPUs or one for
+      NVIDIA GPUs that reads image and kernels once, on a CPU the former
+      interpreted, slowly, for tests; 'auto' is 'taps' everywhere, as the
+      kernels have only been compiled or lowered for these devices, not run on
+      one (docs/performance.md has the figures).
 
   Returns:
     The filtered image, of the image's shape and type.
 
   Raises:
     ValueError: the kernels are not square and odd, their batch, height or width
-      is not the image's, or the method is unknown; or 'pallas' is asked for on
-      a GPU, or for kernels or channels too many for a TPU's vector memory.
+      is not the image's, or the method is unknown; or 'pallas' is asked for
+      with kernels or channels too many for a TPU's vector memory.
   """
   size = _kernel_size(image.shape, kernels.shape)
   if method not in METHODS:
@@ -82,11 +83,13 @@ def _taps(image, kernels, size):
 @jax.jit
 def _pallas(image, kernels):
   # Imported here: it takes a quarter of a second, and few need it.
-  from jaxdeblur.ops import dynamic_conv_pallas
+  from jaxdeblur.ops import dynamic_conv_pallas, dynamic_conv_triton
 
   image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
-  return dynamic_conv_pallas.filter_planes(image, kernels).transpose(
-      0, 2, 3, 1)
+  dynamic_conv_pallas.check_fits(image, kernels)
+  return lax.platform_dependent(
+      image, kernels, cuda=dynamic_conv_triton.filter_planes,
+      default=dynamic_conv_pallas.filter_planes).transpose(0, 2, 3, 1)
 
 
 def _planar(x):

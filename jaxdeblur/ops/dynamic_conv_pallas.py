@@ -2,15 +2,15 @@
 
 import functools
 import math
-import re
 
 import jax
 from jax import lax
 from jax.experimental import pallas as pl
-from jax.experimental.custom_partitioning import custom_partitioning
 from jax.experimental.pallas import tpu as pltpu
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxdeblur.ops.over_devices import by_batch
 
 # A register holds 8 x 128 float32, and 16 x 128 bfloat16 are packed as one.
 _LANES = 128
@@ -19,6 +19,13 @@ _TILE_HEIGHT = 32
 _MAX_TILE_WIDTH = 512
 # The least that the compiler grants is 16 MiB (v5e); some is left for it.
 _VMEM_BYTES = 27 * 2 ** 19
+
+
+def check_fits(
+    image: Float[Array, 'b c h w'], kernels: Float[Array, 'b k2 h w']
+) -> None:
+  """Raises a ValueError if kernels or channels are too many for a TPU."""
+  _Tiles(image.shape, kernels)
 
 
 def filter_planes(
@@ -34,12 +41,8 @@ def filter_planes(
     The planes of the sums, of the image's type.
 
   Raises:
-    ValueError: on a GPU, or kernels or channels too many for a TPU.
+    ValueError: kernels or channels too many for a TPU.
   """
-  if jax.default_backend() == 'gpu':
-    raise ValueError(
-        "The dynamic convolution 'pallas' is a kernel for TPUs: choose 'taps' "
-        'on a GPU.')
   tiles = _Tiles(image.shape, kernels)
   border = [
       (tiles.size // 2, padded - tiles.size // 2 - have)
@@ -48,24 +51,8 @@ def filter_planes(
   return _filter_padded(padded, kernels)
 
 
-def _by_batch(sharding_rule):
-  """Splits the batch over devices, which XLA cannot do to a kernel's call."""
-  def decorate(function):
-    def partition(mesh, operands, results):
-      return (mesh, function, jax.tree.map(lambda x: x.sharding, results),
-              jax.tree.map(lambda x: x.sharding, operands))
-
-    axes = dict.fromkeys(re.findall(r'\w', sharding_rule))  # Each once.
-    partitioned = custom_partitioning(function)
-    partitioned.def_partition(
-        partition, sharding_rule=sharding_rule,
-        need_replication_factors=tuple(axes)[1:])
-    return partitioned
-  return decorate
-
-
 @jax.custom_vjp
-@_by_batch('b c y x, b k h w -> b c h w')
+@by_batch('b c y x, b k h w -> b c h w')
 def _filter_padded(padded, kernels):
   tiles = _Tiles(padded.shape, kernels)
   return _run(
@@ -88,7 +75,7 @@ def _filter_backward(saved, cotangent):
   return _differentiate_padded(*saved, cotangent)
 
 
-@_by_batch('b c y x, b k h w, b c h w -> b c y x, b k h w')
+@by_batch('b c y x, b k h w, b c h w -> b c y x, b k h w')
 def _differentiate_padded(padded, kernels, cotangent):
   tiles = _Tiles(padded.shape, kernels)
   rows, columns = tiles.grid[1:]
