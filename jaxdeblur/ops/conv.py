@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 _BAND_VALUES = 2 ** 17
 
 # Of a picture: below, XLA's own is as fast.
-_FEWEST_PIXELS = 2048
+_FEWEST_PIXELS = 100
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
