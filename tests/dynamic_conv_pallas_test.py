@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 import numpy as np
 import pytest
-import tpu_program
 
 from jaxdeblur import partitioning
+from jaxdeblur.benchmark import tpu_program
 from jaxdeblur.ops.dynamic_conv import dynamic_conv
 
 

@@ -1,5 +1,6 @@
 """What a program compiled for a TPU moves to and from its main memory."""
 
+from collections.abc import Mapping
 import re
 
 _BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 's32': 4, 'u32': 4, 'f32': 4}
@@ -8,6 +9,9 @@ _FREE = re.compile(
     '(parameter|constant|bitcast|tuple|get-tuple-element|.*-done)$')
 _INSTRUCTION = re.compile(
     r'\s*(?:ROOT )?(%[\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*?)\)(?:,|$)')
+_COMPUTATION = re.compile(r'(ENTRY )?(%[\w.-]+) \(.*\{$')
+_BODY = re.compile(r'body=(%[\w.-]+)')
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _ARRAY = re.compile(r'(\w+)\[([\d,]*)\](\{[^}]*\})?')
 
 
@@ -17,19 +21,42 @@ def main_memory_bytes(text: str) -> int:
   XLA's own 'bytes accessed' counts nothing of a kernel, and counts arrays that
   it keeps in vector memory (layouts with S(1)) like all others. Here a kernel
   is taken to read its operands and write its results once each, and a fusion
-  to read all of its operands. Loops count once.
+  to read all of its operands. A loop counts as often as it runs, once if the
+  text does not say how often.
 
   Args:
     text: the compiled program, as `compiled.as_text()` gives it.
   """
+  computations, entry = _split(text)
+  return _add_up(entry, computations)
+
+
+def _split(text: str) -> tuple[Mapping[str, list[str]], str]:
+  """The lines of each computation by name, and the name of the first to run."""
+  computations, entry, lines = {}, '', []
+  for line in text.splitlines():
+    if found := _COMPUTATION.match(line):
+      lines = computations[found[2]] = []
+      entry = found[2] if found[1] else entry
+    else:
+      lines.append(line)
+  return computations, entry
+
+
+def _add_up(name: str, computations: Mapping[str, list[str]]) -> int:
   total, arrays = 0, {}
-  for line in text[text.index('\nENTRY'):].splitlines():
+  for line in computations[name]:
     found = _INSTRUCTION.match(line)
     if not found:
       continue
     name, result, operation, operands = found.groups()
     arrays[name] = result
     if _FREE.match(operation):
+      continue
+    if operation == 'while':
+      trips = _TRIPS.search(line)
+      total += (int(trips[1]) if trips else 1) * _add_up(
+          _BODY.search(line)[1], computations)
       continue
     total += _in_main_memory(result)
     # What starts a copy has its operand among its results.
@@ -39,7 +66,7 @@ def main_memory_bytes(text: str) -> int:
   return total
 
 
-def _in_main_memory(shapes):
+def _in_main_memory(shapes: str) -> int:
   total = 0
   for kind, extents, layout in _ARRAY.findall(shapes):
     if kind in _BYTES and 'S(' not in layout:
