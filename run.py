@@ -31,7 +31,8 @@ _DATASET = flags.DEFINE_string('dataset', None, 'The name of a dataset.')
 _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'The folder of the built datasets.')
 _OVERWRITE = flags.DEFINE_bool(
-    'overwrite', False, 'restore, prepare: replace what exists already.')
+    'overwrite', False,
+    'restore, prepare, bench: replace what exists already.')
 
 
 def main(argv: list[str]) -> None:

@@ -118,10 +118,16 @@ FIELDS: dict[str, dict[str, str]] = {
         'drop_share': 'share of patches left out, the least textured',
     },
     'bench': {
-        'what': 'forward, loader or compilation',
-        'target': 'TPU slice that a compilation is for',
-        'size': 'height and width of the picture, px',
-        'repeats': 'number of runs',
+        'what': 'forward, train_step, scaling, loader or compilation',
+        'target': 'what to compile for instead: a TPU chip (tpu-v5e, tpu-v5p, '
+                  'tpu-v6e) or cuda; of compilation, a TPU slice',
+        'size': 'of forward: height and width of the pictures, px',
+        'batch_size': 'of forward: pictures at a time',
+        'dynamic_conv_method': 'instead of the network\'s own, if any',
+        'warm_up': 'runs before those that are timed',
+        'repeats': 'runs that are timed',
+        'layers': 'whether every operation is listed, too',
+        'sizes': 'of scaling: sides of the square pictures, px',
         'workers': 'of the loader: numbers of processes to try',
     },
     'convert': {

@@ -132,49 +132,8 @@ def _convert(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 
 def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
-  del arguments
-  if config.bench.what not in _BENCHMARKS:
-    raise ValueError(
-        f'config.bench.what is {config.bench.what!r}: choose one of '
-        f'{", ".join(_BENCHMARKS)}.')
-  return _BENCHMARKS[config.bench.what](config)
-
-
-def _bench_forward(config: ml_collections.ConfigDict) -> int:
-  from jaxdeblur.benchmark import forward
-  measurement = forward.measure(config)
-  print(f'One picture of {measurement.height} x {measurement.width} px, '
-        f'{config.dtype}, on {measurement.device}:')
-  print(forward.HEADER)
-  print(measurement.describe())
-  return 0
-
-
-def _bench_loader(config: ml_collections.ConfigDict) -> int:
-  from jaxdeblur.benchmark import loader
-  for line in loader.measure(config):
-    print(line, flush=True)
-  return 0
-
-
-def _bench_compilation(config: ml_collections.ConfigDict) -> int:
-  from jaxdeblur.benchmark import tpu_compilation
-  compilation = tpu_compilation.compile_train_step(config)
-  print(tpu_compilation.HEADER)
-  print(compilation.describe())
-  if not compilation.fits:
-    print(f'error: The step does not fit {compilation.target}: take a smaller '
-          'batch or crop, or more of config.train.accumulation_steps.',
-          file=sys.stderr)
-    return 1
-  return 0
-
-
-_BENCHMARKS = {
-    'forward': _bench_forward,
-    'loader': _bench_loader,
-    'compilation': _bench_compilation,
-}
+  from jaxdeblur.benchmark.jobs import run_benchmark
+  return run_benchmark(config, arguments.output, arguments.overwrite)
 
 
 def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from configs import drbnet, k3dn, starter
-from jaxdeblur import jobs
 from jaxdeblur.checkpoints import load_weights, save_weights
 from jaxdeblur.config_check import check_config
 from jaxdeblur.convert import torch_drbnet, torch_k3dn
@@ -127,13 +126,3 @@ def test_weights_are_converted_from_the_command_line(
 
   again = run(*convert)
   assert again.returncode == 1 and 'exists already' in again.stderr
-
-
-def test_time_and_memory_are_measured(capsys):
-  config = starter.get_config()
-  config.model.width = 2
-  config.bench.update(size=(16, 24), repeats=2)
-  assert jobs.run('bench', config, jobs.Arguments()) == 0
-  printed = capsys.readouterr().out
-  assert 'One picture of 16 x 24 px' in printed
-  assert '| drbnet views=(\'center\',) width=2 | 0.05 |' in printed

@@ -5,21 +5,14 @@ Linux; its figures are those of the program that a TPU would run.
 """
 
 import dataclasses
-import functools
 import os
 import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
-from jaxdeblur import partitioning
-from jaxdeblur.training.features import load_variables
-from jaxdeblur.training.network import create_network
-from jaxdeblur.training.optimizer import make_optimizer
-from jaxdeblur.training.state import create_state
-from jaxdeblur.training.step import make_train_step, views_to_train
+from jaxdeblur.benchmark.programs import make_step
 
 # Name -> topology as libtpu knows it, and memory of a chip in GB (the vendor's
 # system architecture pages).
@@ -93,66 +86,51 @@ def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
         f'config.bench.target is {target!r}: choose one of '
         f'{", ".join(SLICES)}.')
   topology, gigabytes = SLICES[target]
-  devices = _describe_devices(topology)
-  mesh = partitioning.make_mesh(config.mesh.to_dict(), devices)
-  train, crop = config.train, tuple(config.data.crop)
-  partitioning.check_batch(
-      mesh, train.batch_size, train.accumulation_steps, crop[0])
-  model = create_network(config)
-  optimizer = make_optimizer(train)
-  state = jax.eval_shape(functools.partial(
-      create_state, model, optimizer, trainable=tuple(train.trainable)),
-      jax.random.key(0))
-  shardings = partitioning.shardings_of(state, mesh)
-  whole = partitioning.replicated(mesh)
-  features = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
-      load_variables(train))
-  views = {name: jax.ShapeDtypeStruct(
-      (train.batch_size, *crop, 3), jnp.float32,
-      sharding=partitioning.pictures(mesh)) for name in views_to_train(model)}
-  step = jax.jit(
-      make_train_step(model, optimizer, train, mesh), donate_argnums=0,
-      out_shardings=(shardings, whole))
+  devices = describe_devices(topology)
+  step = make_step(config, devices)
   started = time.perf_counter()
   try:
-    compiled = step.lower(
-        _with_shardings(state, shardings), views, features).compile()
+    compiled = step.function.lower(*step.arguments).compile()
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
     raise ValueError(
-        f'The step does not fit {target}: {_first_lines(error)} Take a smaller '
+        f'The step does not fit {target}: {first_lines(error)} Take a smaller '
         'batch or crop, or more of config.train.accumulation_steps.') from error
   memory = compiled.memory_analysis()
   return Compilation(
-      target, len(devices), train.batch_size, crop,
+      target, len(devices), step.batch_size, (step.height, step.width),
       memory.argument_size_in_bytes, memory.temp_size_in_bytes,
       gigabytes * 10 ** 9, time.perf_counter() - started)
 
 
-def _describe_devices(topology: str) -> list[Any]:
-  """Devices that are not there, but can be compiled for."""
+def describe_devices(topology: str) -> list[Any]:
+  """Devices that are not there, but can be compiled for.
+
+  Args:
+    topology: as libtpu knows it, such as 'v5e:2x2'.
+
+  Raises:
+    ImportError: libtpu is not installed.
+  """
   # It looks for a TPU's metadata server otherwise, for minutes, and lets one
   # process use it at a time.
   os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
   from jax.experimental import topologies
+  # A host has four chips unless it is said to have one.
+  alone = set(topology.partition(':')[2].split('x')) == {'1'}
+  options = {'chips_per_host_bounds': (1, 1, 1)} if alone else {}
   try:
     return list(topologies.get_topology_desc(
-        topology, platform='tpu').devices)
+        topology, platform='tpu', **options).devices)
   except (RuntimeError, ImportError) as error:
     raise ImportError(
         'Compiling for TPUs needs libtpu on Linux: pip install '
-        f"'jaxdeblur[tpu]' ({_first_lines(error)})") from error
+        f"'jaxdeblur[tpu]' ({first_lines(error)})") from error
 
 
-def _with_shardings(state: Any, shardings: Any) -> Any:
-  return jax.tree.map(
-      lambda array, sharding: jax.ShapeDtypeStruct(
-          array.shape, array.dtype, sharding=sharding), state, shardings)
-
-
-def _first_lines(error: Exception) -> str:
+def first_lines(error: Exception) -> str:
+  """What an error says, in one line, cut where it gets long."""
   return ' '.join(str(error).split())[:300]
 

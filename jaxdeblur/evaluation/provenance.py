@@ -27,6 +27,16 @@ def collect(
     checkpoint: digest of its weights; None where there are none.
     pictures: the name of the dataset or folder.
   """
+  return {
+      'method': dict(method),
+      'checkpoint': checkpoint,
+      'pictures': pictures,
+      **describe_run(),
+  }
+
+
+def describe_run() -> dict[str, Any]:
+  """Versions, the command as it was typed, hardware and date."""
   versions = {'python': platform.python_version()}
   for package in _PACKAGES:
     try:
@@ -34,9 +44,6 @@ def collect(
     except importlib.metadata.PackageNotFoundError:
       versions[package] = 'not installed'  # jaxdeblur, run from a checkout.
   return {
-      'method': dict(method),
-      'checkpoint': checkpoint,
-      'pictures': pictures,
       'versions': versions,
       'command': shlex.join(sys.orig_argv),
       'hardware': _describe_hardware(),
