@@ -50,7 +50,8 @@ _PEAKS = {
     'NVIDIA H100 80GB HBM3': (989, 495, 3350, _KLOCKWOOD.format('h100')),
     'NVIDIA H200': (
         989, 495, 4800,
-        'arithmetic as H100; 4.8 TB/s, aiwiki.ai/wiki/nvidia_h200'),
+        'itkb.uw.cz/2026/06/nvidia-h200-vs-b300-precisions-cores.html, SXM, '
+        'without sparsity; TF32 as H100'),
 }
 
 
