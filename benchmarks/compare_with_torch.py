@@ -223,6 +223,11 @@ def _print_table(arguments, seconds, load) -> None:
         f'{spent_ratio:.2f} times its core time.')
 
 
+def describe_versions() -> str:
+  return ', '.join(f'{name} {importlib.metadata.version(name)}'
+                   for name in _FRAMEWORKS)
+
+
 def _memory_alone(name: str) -> str:
   if not sys.platform.startswith('linux'):
     return ''
