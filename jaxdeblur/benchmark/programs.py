@@ -17,7 +17,7 @@ from jaxdeblur.training.features import load_variables
 from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import create_state
-from jaxdeblur.training.step import make_train_step, views_to_train
+from jaxdeblur.training.step import jit_train_step, views_to_train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +121,7 @@ def make_step(
           (train.batch_size, *crop, 3), jnp.float32,
           sharding=partitioning.pictures(mesh))
       for name in views_to_train(model)}
-  step = jax.jit(
-      make_train_step(model, optimizer, train, mesh), donate_argnums=0,
-      out_shardings=(shardings, whole))
+  step = jit_train_step(model, optimizer, train, mesh, shardings)
   return Program(
       step,
       (jax.tree.map(_with_sharding, state, shardings), views,

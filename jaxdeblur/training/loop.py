@@ -24,7 +24,7 @@ from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import TrainState, create_state, start_from
 from jaxdeblur.training.step import (
   Scalars,
-  make_train_step,
+  jit_train_step,
   views_to_train,
 )
 from jaxdeblur.training.validation import make_validation
@@ -80,10 +80,8 @@ def train(
         state, load_weights(config.train.init_from), model.required_views)
   reporter = Reporter(workdir, config, model, mesh, state)
   validate = make_validation(config, model, mesh)
-  # Donated: the next state is written where the last one was.
-  train_step = jax.jit(
-      make_train_step(model, optimizer, config.train, mesh), donate_argnums=0,
-      out_shardings=(shardings, partitioning.replicated(mesh)))
+  train_step = jit_train_step(
+      model, optimizer, config.train, mesh, shardings)
   run = _Run(
       config.train, mesh, functools.partial(train_step, features=features),
       batches, checkpoints, reporter, validate)

@@ -74,6 +74,25 @@ def make_train_step(
   return train_step
 
 
+def jit_train_step(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    train: ml_collections.ConfigDict,
+    mesh: Mesh,
+    shardings: Any,
+) -> Callable[..., tuple[TrainState, Scalars]]:
+  """Jits `make_train_step`, whose arguments it takes.
+
+  The state is donated: the next one is written where the last one was.
+
+  Args:
+    shardings: how the state lies on the mesh, before and after a step.
+  """
+  return jax.jit(
+      make_train_step(model, optimizer, train, mesh), donate_argnums=0,
+      out_shardings=(shardings, partitioning.replicated(mesh)))
+
+
 def make_gradient(
     objective: Objective, mesh: Mesh, accumulation_steps: int = 1
 ) -> Callable[..., tuple[Any, Any, Scalars]]:
