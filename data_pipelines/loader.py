@@ -75,10 +75,9 @@ def open_training_data(
 ) -> Batches:
   """Opens an endless iterator of batches of views.
 
-  The n-th batch depends on the seed alone, not on workers, threads or time. Of
-  recorded pairs, the n-th batches of all processes together are also the same
-  pairs whatever the number of processes: epochs run on into each other, and
-  nothing is left over.
+  The n-th batch depends on the seed alone, not on workers, threads or time. The
+  n-th batches of all processes together are also the same pairs whatever the
+  number of processes: epochs run on into each other, and nothing is left over.
 
   Args:
     data: config.data: `name`: 'rendered' (the default) with `photos` (a
@@ -112,17 +111,17 @@ def _render_pairs(data, seed, shard, shards) -> grain.MapDataset:
   tiles = TileSource(list_tiles(
       data['photos'], most_per_series=data.get('most_per_series', 0),
       enlarge_to=data.get('tile', 0)))
-  if len(tiles) < shards:
-    raise ValueError(
-        f'{len(tiles)} tiles cannot be shared by {shards} processes.')
   settings = _read_settings(DefocusSettings, data)
   return (
       grain.MapDataset.source(tiles)
       .seed(seed)
       .shuffle()
-      .slice(slice(shard, None, shards))
+      # All of it: Grain derives each step's seed from the number of steps
+      # before it, and one less would change what trainings have seen.
+      .slice(slice(None))
       .repeat()
-      .random_map(RenderDefocus(tiles, settings)))
+      .random_map(RenderDefocus(tiles, settings))
+      .slice(slice(shard, None, shards)))
 
 
 def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:

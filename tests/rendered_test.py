@@ -1,5 +1,7 @@
 """Photographs, tiles and pairs with rendered defocus."""
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
@@ -198,9 +200,20 @@ def test_processes_share_an_epoch(tmp_path):
   assert sorted(levels) == [20 * level for level in range(12)]
 
 
-def test_more_processes_than_tiles_are_refused(photos):
-  with pytest.raises(ValueError, match='cannot be shared by 13'):
-    _open(photos, shards=13)
+def test_three_hosts_together_render_what_one_renders(photos):
+  """In every step, with the same blur and noise, whatever the epoch."""
+  with contextlib.closing(_open(photos, batch_size=6)) as one:
+    whole = [next(one) for _ in range(5)]
+  parts = []
+  for shard in range(3):
+    with contextlib.closing(_open(
+        photos, batch_size=2, shard=shard, shards=3)) as batches:
+      parts.append([next(batches) for _ in range(5)])
+  for step, batch in enumerate(whole):
+    for view in batch:
+      joined = np.stack([part[step][view] for part in parts], axis=1)
+      np.testing.assert_array_equal(
+          joined.reshape(batch[view].shape), batch[view])
 
 
 def _render_dual(seed, **changes):
