@@ -2,6 +2,7 @@
 
 import pathlib
 
+from etils import epath
 import ml_collections
 import tqdm
 
@@ -18,7 +19,7 @@ from jaxdeblur.evaluation.source import Source
 
 def evaluate(
     config: ml_collections.ConfigDict,
-    checkpoint: str | pathlib.Path,
+    checkpoint: epath.PathLike,
     source: Source,
     output: pathlib.Path,
     page_folder: pathlib.Path | None = None,
@@ -29,7 +30,7 @@ def evaluate(
   output/scores.csv at the end, whole or not at all.
 
   Args:
-    config: `eval` and `restore` (tile, fit).
+    config: `eval` and `restore` (tile, fit, pick).
     checkpoint: what `jaxdeblur.load` takes; for the method 'network'.
     source: the pictures.
     output: folder for the results.
@@ -56,7 +57,8 @@ def evaluate(
   cases = protocol.list_cases(source)
   metrics = choose_metrics(config.eval, cases.has_sharp)
   method = choose_method(
-      config.eval, checkpoint, config.restore.tile, protocol.fit)
+      config.eval, checkpoint, config.restore.tile, protocol.fit,
+      config.restore.pick)
   _check_views(method, cases, protocol.name)
   rows = []
   with tqdm.tqdm(total=cases.count, unit='picture') as bar:

@@ -1,9 +1,9 @@
 """What restores the pictures that are scored: a network or a baseline."""
 
 from collections.abc import Callable, Mapping
-import pathlib
 from typing import Any, Protocol, runtime_checkable
 
+from etils import epath
 import ml_collections
 import numpy as np
 
@@ -36,7 +36,8 @@ class Method(Protocol):
 class Network:
   """A network with its weights, see `Method`."""
 
-  def __init__(self, checkpoint: str | pathlib.Path, tile: int, fit: str):
+  def __init__(
+      self, checkpoint: epath.PathLike, tile: int, fit: str, pick: str):
     """Loads a checkpoint.
 
     Args:
@@ -44,8 +45,9 @@ class Network:
       tile: of pictures larger than this, px; 0 restores them whole, as do
         networks whose tiles are not exact.
       fit: as `Restorer.restore`.
+      pick: which checkpoint of a training: 'latest', or 'best'.
     """
-    self._restorer = restorer.load(checkpoint)
+    self._restorer = restorer.load(checkpoint, pick)
     model = self._restorer.weights.model
     # Where tiles are not exact, they would be part of the protocol.
     exact = model.receptive_field is not None
@@ -102,9 +104,10 @@ class Deconvolution:
 
 def choose_method(
     settings: ml_collections.ConfigDict,
-    checkpoint: str | pathlib.Path,
+    checkpoint: epath.PathLike,
     tile: int,
     fit: str,
+    pick: str = 'latest',
 ) -> Method:
   """The method that a config names.
 
@@ -113,6 +116,7 @@ def choose_method(
     checkpoint: of the network.
     tile: see `Network`.
     fit: see `Network`.
+    pick: see `Network`.
 
   Raises:
     ValueError: there is no method of this name, no checkpoint, or the radius is
@@ -125,7 +129,7 @@ def choose_method(
         f'config.eval.method is {name!r}: choose one of '
         f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
   if name == 'network':
-    return Network(checkpoint, tile, fit)
+    return Network(checkpoint, tile, fit, pick)
   if name == 'input':
     return Untouched()
   return Deconvolution(name, settings.disc_radius)
