@@ -7,10 +7,12 @@
 import pathlib
 import sys
 
-from absl import app, flags, logging
+from absl import app, flags
+from etils import epath
 from ml_collections import config_flags
 
 from jaxdeblur import jobs
+from jaxdeblur.log_lines import choose_log_lines
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The experiment, a file of configs/.', lock_config=True)
@@ -39,22 +41,15 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected argument {argv[1]!r}.', exitcode=2)
   paths = {flag.name: pathlib.Path(flag.value)
-           for flag in (
-               _WORKDIR, _INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
+           for flag in (_INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
+  if _WORKDIR.value is not None:  # It alone may be in a bucket, gs://.
+    paths['workdir'] = epath.Path(_WORKDIR.value)
   arguments = jobs.Arguments(
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
-  _choose_log_lines()
-  sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
-
-
-def _choose_log_lines() -> None:
-  """Shows how training goes, and warnings; not what Orbax does meanwhile."""
   if not flags.FLAGS['verbosity'].present:
-    logging.set_verbosity(
-        logging.INFO if _MODE.value == 'train' else logging.WARNING)
-    logging.get_absl_handler().addFilter(
-        lambda record: 'orbax' not in record.pathname)
+    choose_log_lines(training=_MODE.value == 'train')
+  sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

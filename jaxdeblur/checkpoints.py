@@ -12,8 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import logging
-import pathlib
 from typing import Any
 
 from etils import epath
@@ -32,7 +30,7 @@ from jaxdeblur.models import feature_networks, registry
 
 PICKS = ('latest', 'best')
 
-_FOLDER = pathlib.Path(__file__).parent / 'weights'
+_FOLDER = epath.Path(__file__).parent / 'weights'
 _SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
 
 Variables = Mapping[str, Any]  # Nested dicts of arrays.
@@ -56,7 +54,7 @@ class Weights:
   settings: Mapping[str, Any]
   model: nn.Module
   variables: Variables
-  path: pathlib.Path
+  path: epath.Path
 
   @property
   def params(self) -> Variables:
@@ -73,7 +71,7 @@ class Weights:
 
 
 def save_weights(
-    path: str | pathlib.Path,
+    path: epath.PathLike,
     settings: Mapping[str, Any],
     variables: Variables,
     dtype: str = 'float32',
@@ -86,7 +84,7 @@ def save_weights(
     variables: 'params' and the network's other collections, if any.
     dtype: of the variables on disk; reading always gives float32.
   """
-  path = pathlib.Path(path).absolute()
+  path = _absolute(path)
   if path.exists():
     raise CheckpointError(
         f'{path} exists already: name another folder or remove it first.')
@@ -107,7 +105,7 @@ def _split(variables: Variables) -> dict[str, Variables]:
 
 
 def load_weights(
-    path: str | pathlib.Path, pick: str = 'latest'
+    path: epath.PathLike, pick: str = 'latest'
 ) -> Weights:
   """Reads the weights of 'starter', a folder of weights or of training.
 
@@ -136,7 +134,7 @@ def load_weights(
   return Weights(settings, model, _read_variables(folder, model), folder)
 
 
-def _read_variables(folder: pathlib.Path, model: nn.Module) -> Variables:
+def _read_variables(folder: epath.Path, model: nn.Module) -> Variables:
   # On one device, whatever mesh wrote it.
   sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   target = jax.tree.map(
@@ -164,8 +162,14 @@ def abstract_variables(model: nn.Module) -> Variables:
   return jax.eval_shape(model.init, jax.random.key(0), views)
 
 
-def _find_weights(path: str | pathlib.Path, pick: str) -> pathlib.Path:
-  path = pathlib.Path(path).absolute()
+def _absolute(path: epath.PathLike) -> epath.Path:
+  """Orbax takes no relative paths; gs://BUCKET and the like are whole."""
+  path = epath.Path(path)
+  return path if '://' in str(path) else path.absolute()
+
+
+def _find_weights(path: epath.PathLike, pick: str) -> epath.Path:
+  path = _absolute(path)
   if not path.exists():
     raise CheckpointError(
         f"{path} does not exist: give 'starter', a folder of weights or the "
@@ -183,7 +187,7 @@ def _find_weights(path: str | pathlib.Path, pick: str) -> pathlib.Path:
       'checkpoints of a training.')
 
 
-def _find_best(folder: pathlib.Path, steps: list[int]) -> pathlib.Path:
+def _find_best(folder: epath.Path, steps: list[int]) -> epath.Path:
   scores = {}
   for step in steps:
     metrics = folder / str(step) / 'metrics' / 'metrics'
@@ -192,11 +196,11 @@ def _find_best(folder: pathlib.Path, steps: list[int]) -> pathlib.Path:
   if not scores:
     raise CheckpointError(
         f'No checkpoint in {folder} has been validated: train with '
-        "config.train.validation_batches above 0, or pick 'latest'.")
+        "config.validation.batches above 0, or pick 'latest'.")
   return folder / str(max(scores, key=lambda step: (scores[step], step)))
 
 
-def _list_steps(folder: pathlib.Path) -> list[int]:
+def _list_steps(folder: epath.Path) -> list[int]:
   """Steps of finished checkpoints: Orbax names unfinished ones otherwise."""
   if not folder.is_dir():
     return []
@@ -205,6 +209,11 @@ def _list_steps(folder: pathlib.Path) -> list[int]:
 
 def _first_line(error: Exception) -> str:
   return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def is_begun(workdir: epath.PathLike) -> bool:
+  """Whether a training has left a checkpoint in its workdir."""
+  return bool(_list_steps(_absolute(workdir) / 'checkpoints'))
 
 
 class TrainingCheckpoints:
@@ -216,7 +225,7 @@ class TrainingCheckpoints:
 
   def __init__(
       self,
-      workdir: str | pathlib.Path,
+      workdir: epath.PathLike,
       settings: Mapping[str, Any],
       keep: int = 2,
       keep_best: int = 0,
@@ -232,17 +241,23 @@ class TrainingCheckpoints:
 
     Raises:
       OSError: nothing can be written there.
+      ImportError: it is a bucket, and what Orbax asks for is not installed.
     """
     self.settings = json.loads(json.dumps(dict(settings)))
-    folder = epath.Path(workdir).absolute() / 'checkpoints'
+    folder = _absolute(workdir) / 'checkpoints'
     folder.mkdir(parents=True, exist_ok=True)
     kept = [LatestN(n=keep), BestN(
         n=keep_best, get_metric_fn=_read_psnr,
         keep_checkpoints_without_metrics=False)]
-    self._manager = ocp.CheckpointManager(
-        folder, options=ocp.CheckpointManagerOptions(
-            best_fn=_read_psnr,
-            preservation_policy=AnyPreservationPolicy(kept)))
+    try:
+      self._manager = ocp.CheckpointManager(
+          folder, options=ocp.CheckpointManagerOptions(
+              best_fn=_read_psnr,
+              preservation_policy=AnyPreservationPolicy(kept)))
+    except ImportError as error:
+      raise ImportError(
+          f'Checkpoints in {folder} need pip install google-cloud-storage '
+          f'({_first_line(error)}).') from error
 
   def latest_step(self) -> int | None:
     return self._manager.latest_step()
@@ -321,9 +336,7 @@ class TrainingCheckpoints:
     try:
       yield
     except (ValueError, OSError) as error:
-      # Each array of the checkpoint has failed, and each would be told.
-      logging.getLogger('asyncio').setLevel(logging.CRITICAL)
-      finished = _list_steps(pathlib.Path(self._manager.directory))
+      finished = _list_steps(epath.Path(self._manager.directory))
       kept = (f'that of step {max(finished)} is kept' if finished
               else 'there is none yet')
       raise CheckpointError(

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 from jaxtyping import install_import_hook
@@ -67,6 +68,6 @@ def make_weights():
           scale * random.standard_normal(array.shape), jnp.float32)
 
     variables = jax.tree.map_with_path(draw, abstract_variables(model))
-    return Weights(settings, model, variables, pathlib.Path('nowhere'))
+    return Weights(settings, model, variables, epath.Path('nowhere'))
 
   return make

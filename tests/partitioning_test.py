@@ -2,8 +2,8 @@
 
 import concurrent.futures
 import multiprocessing
-import pathlib
 
+from etils import epath
 import jax
 from jax.sharding import PartitionSpec
 import numpy as np
@@ -113,7 +113,7 @@ def restore_with(rows, picture):
   model = registry.create('drbnet', width=4)
   params = jax.jit(model.init)(
       jax.random.key(0), {'center': picture[None, :8, :8]})
-  weights = Weights({}, model, params, pathlib.Path('nowhere'))
+  weights = Weights({}, model, params, epath.Path('nowhere'))
   mesh = partitioning.make_mesh(dict(height=rows, data=8 // rows))
   return Restorer(weights, mesh).restore(picture)
 

@@ -120,7 +120,8 @@ def test_what_cannot_be_trained_is_said(photos, tmp_path, change, sentence):
   config = make_config(photos, 'tiny,single')
   config.update_from_flattened_dict(change)
   with pytest.raises(ValueError, match=sentence):
-    loop.train(config, tmp_path)
+    loop.train(config, tmp_path / 'workdir')
+  assert not (tmp_path / 'workdir').exists()
 
 
 def test_another_networks_weights_are_no_start(photos, first, tmp_path):

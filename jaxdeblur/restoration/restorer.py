@@ -1,9 +1,9 @@
 """A trained network that restores NumPy pictures."""
 
-import pathlib
 import warnings
 
 import cv2
+from etils import epath
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -23,7 +23,7 @@ _SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
 
 
 def load(
-    path: str | pathlib.Path, pick: str = 'latest', mesh: Mesh | None = None
+    path: epath.PathLike, pick: str = 'latest', mesh: Mesh | None = None
 ) -> 'Restorer':
   """Loads 'starter', or a checkpoint's folder, ready to restore.
 

@@ -1,12 +1,13 @@
 """The training loop."""
 
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 import functools
 import math
-import pathlib
 
 from absl import logging
+from etils import epath
 import jax
 import ml_collections
 import numpy as np
@@ -14,7 +15,11 @@ import numpy as np
 from data_pipelines.batches import Batches
 from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
-from jaxdeblur.checkpoints import TrainingCheckpoints, load_weights
+from jaxdeblur.checkpoints import (
+  TrainingCheckpoints,
+  is_begun,
+  load_weights,
+)
 from jaxdeblur.training.features import load_variables
 from jaxdeblur.training.multihost import start_processes
 from jaxdeblur.training.network import create_network
@@ -35,7 +40,7 @@ class NonFiniteLossError(FloatingPointError):
 
 
 def train(
-    config: ml_collections.ConfigDict, workdir: str | pathlib.Path
+    config: ml_collections.ConfigDict, workdir: epath.PathLike
 ) -> TrainState:
   """Trains as `config` says, from the latest checkpoint in `workdir` if any.
 
@@ -44,7 +49,8 @@ def train(
   Args:
     config: of `configs/`; fields `seed`, `model`, `data`, `train`, `mesh`,
       `distributed`, `validation`.
-    workdir: where checkpoints and TensorBoard logs go; all processes' own.
+    workdir: where checkpoints and TensorBoard logs go, the same for all
+      processes: a folder, or a place in a bucket, gs://BUCKET/FOLDER.
 
   Returns:
     The last state.
@@ -57,7 +63,7 @@ def train(
       what there is not.
   """
   start_processes(config.distributed)
-  workdir = pathlib.Path(workdir)
+  workdir = epath.Path(workdir)
   mesh = partitioning.make_mesh(config.mesh.to_dict())
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
@@ -68,6 +74,11 @@ def train(
   batches = _open_data(config, model)
   optimizer = make_optimizer(config.train)
   state, shardings = _create_sharded_state(model, optimizer, config, mesh)
+  validate = make_validation(config, model, mesh)
+  if config.train.init_from and not is_begun(workdir):
+    state = start_from(
+        state, load_weights(config.train.init_from), model.required_views)
+  # Last: what cannot be trained leaves no folder behind.
   checkpoints = TrainingCheckpoints(
       workdir, config.model.to_dict(), keep=config.train.keep_checkpoints,
       keep_best=config.train.keep_best)
@@ -75,23 +86,20 @@ def train(
     state, place = checkpoints.restore(state)
     batches.set_state(place)
     logging.info('Resumed from step %d.', int(state.step))
-  elif config.train.init_from:
-    state = start_from(
-        state, load_weights(config.train.init_from), model.required_views)
   reporter = Reporter(workdir, config, model, mesh, state)
-  validate = make_validation(config, model, mesh)
   train_step = jit_train_step(
       model, optimizer, config.train, mesh, shardings)
   run = _Run(
       config.train, mesh, functools.partial(train_step, features=features),
       batches, checkpoints, reporter, validate)
-  try:
+  with contextlib.ExitStack() as stack:
+    # Closed in the opposite order. Of several failures the last is told: that
+    # of the checkpoints, where logs cannot be written either.
+    stack.callback(batches.close)
+    stack.callback(checkpoints.close)
+    stack.callback(reporter.close)
     with Preemption() as preemption:
       return run.make_steps(state, preemption)
-  finally:
-    checkpoints.close()
-    reporter.close()
-    batches.close()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,23 @@
 """What training shows: TensorBoard scalars and pictures, a line of progress."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
-import pathlib
 import time
 from typing import Any
 
-from clu import metric_writers, parameter_overview, periodic_actions
+from clu import (
+  asynclib,
+  metric_writers,
+  parameter_overview,
+  periodic_actions,
+)
+from etils import epath
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 import ml_collections
 import numpy as np
+import tensorflow as tf
 
 from data_pipelines.loader import open_training_data
 from jaxdeblur import partitioning
@@ -27,21 +33,26 @@ class Reporter:
 
   def __init__(
       self,
-      workdir: pathlib.Path,
+      workdir: epath.Path,
       config: ml_collections.ConfigDict,
       model: Any,
       mesh: Mesh,
       state: TrainState,
   ):
-    """Opens the logs; lists the parameters at the first step."""
+    """Opens the logs; lists the parameters at the first step.
+
+    All that it does may raise an OSError: the logs cannot be written.
+    """
     self._train = config.train
     self._mesh = mesh
     self._folder = workdir
     self._profiling = False
-    self._writer = metric_writers.create_default_writer(
-        str(workdir), just_logging=jax.process_index() > 0)
+    with self._explained_failure():
+      self._writer = metric_writers.create_default_writer(
+          workdir, just_logging=jax.process_index() > 0)
     if int(state.step) == 0:
-      self._writer.write_hparams(_flatten(config.to_dict()))
+      with self._explained_failure():
+        self._writer.write_hparams(_flatten(config.to_dict()))
       parameter_overview.log_parameter_overview(
           state.params, include_stats=False)
     self._progress = periodic_actions.ReportProgress(
@@ -59,18 +70,20 @@ class Reporter:
     if step_scalars is None:
       return
     step, scalars = step_scalars
-    self._progress(step)
-    if step % self._train.log_every == 0:
-      self._writer.write_scalars(step, {
-          **{f'train/{name}': float(np.asarray(value))
-             for name, value in scalars.items()},
-          'train/pictures_per_second': self._measure_rate(step),
-          **_measure_memory()})
+    with self._explained_failure():
+      self._progress(step)
+      if step % self._train.log_every == 0:
+        self._writer.write_scalars(step, {
+            **{f'train/{name}': float(np.asarray(value))
+               for name, value in scalars.items()},
+            'train/pictures_per_second': self._measure_rate(step),
+            **_measure_memory()})
 
   def report_validation(self, step: int, psnr: float | None) -> None:
     """Reports the PSNR, in dB, of the pairs kept for validation, if any."""
     if psnr is not None:
-      self._writer.write_scalars(step, {'validation/psnr': psnr})
+      with self._explained_failure():
+        self._writer.write_scalars(step, {'validation/psnr': psnr})
 
   def profile(self, step: int) -> None:
     """Starts and ends the profile, before a step is made."""
@@ -91,14 +104,25 @@ class Reporter:
       return  # Another process holds a part; pictures are for one host.
     rows = jnp.concatenate(
         [self._views['center'], restored, self._views['sharp']], axis=2)
-    self._writer.write_images(
-        step, {'input, restored, sharp': np.asarray(rows)[:_MOST_PICTURES]})
+    pictures = np.asarray(rows)[:_MOST_PICTURES]
+    with self._explained_failure():
+      self._writer.write_images(step, {'input, restored, sharp': pictures})
 
   def close(self) -> None:
     """Ends what has been begun and writes what is left."""
     self._end_profile()
-    self._writer.flush()
-    self._writer.close()
+    with self._explained_failure():
+      self._writer.flush()
+      self._writer.close()
+
+  @contextlib.contextmanager
+  def _explained_failure(self) -> Iterator[None]:
+    try:
+      yield
+    except (asynclib.AsyncError, tf.errors.OpError) as error:
+      raise OSError(
+          f'The logs cannot be written to {self._folder}; checkpoints are '
+          'kept. Is the disk full?') from error
 
   def _end_profile(self) -> None:
     if self._profiling:
