@@ -7,6 +7,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.dtype = 'float32'   # Or bfloat16: of the networks' convolutions.
+  config.compilation_cache = ''  # A folder that keeps compiled programs.
   config.data = dict(
       name='rendered',       # Or folder, patches, a dataset's name.
       workers=0,             # Processes that make batches; 0: threads of this.

@@ -135,7 +135,7 @@ FIELDS: dict[str, dict[str, str]] = {
         'heads': 'LPIPS\'s linear layers, a file, where AlexNet is converted',
     },
 }
-_TOP = ('seed', 'model', 'dtype', *FIELDS)
+_TOP = ('seed', 'model', 'dtype', 'compilation_cache', *FIELDS)
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:

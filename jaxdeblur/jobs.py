@@ -10,8 +10,10 @@ import pathlib
 import sys
 import time
 
+from etils import epath
 import ml_collections
 
+from jaxdeblur.compilation_cache import keep_compilations
 from jaxdeblur.config_check import check_config
 
 
@@ -22,7 +24,7 @@ class UsageError(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Arguments:
   """What the command line says beside the config, if given."""
-  workdir: pathlib.Path | None = None
+  workdir: epath.Path | None = None
   input: pathlib.Path | None = None
   output: pathlib.Path | None = None
   report: pathlib.Path | None = None
@@ -48,6 +50,7 @@ def run(
   """
   try:
     check_config(config)
+    keep_compilations(config.compilation_cache)
     return JOBS[name](config, arguments)
   except UsageError as error:
     print(f'{error} See --help.', file=sys.stderr)
