@@ -207,15 +207,15 @@ def _draw(
   differing = values > 0
   difference.semilogy(steps[differing], values[differing], '.',
                       color='#c2410c', markersize=3)
-  loss.set(ylabel=f'loss (mean of {_SMOOTHED})', yscale='log')
+  loss.set(ylabel=f'loss (mean of {_SMOOTHED} reported)')
   psnr.set(ylabel='PSNR in validation [dB]')
   difference.set(ylabel='relative difference\nof the losses', xlabel='step')
   _mark_interruptions((loss, psnr, difference), interrupted)
-  difference.text(
-      _first_steps(interrupted)[2] / 2, 0.5,
-      'no difference' if not any(values[steps < _first_steps(interrupted)[2]])
-      else '', ha='center', va='center', color='#444444',
-      transform=difference.get_xaxis_transform())
+  changed = _first_steps(interrupted)[2]
+  if not any(values[steps < changed]):
+    difference.text(changed / 4, 0.5, 'no difference', ha='center', va='center',
+                    color='#444444',
+                    transform=difference.get_xaxis_transform())
   psnr.legend(loc='lower right', frameon=False)
   figure.savefig(output, dpi=100, metadata=(
       {'Date': None} if output.suffix == '.svg' else None))

@@ -24,7 +24,7 @@ class UsageError(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Arguments:
   """What the command line says beside the config, if given."""
-  workdir: epath.Path | None = None
+  workdir: epath.PathLike | None = None
   input: pathlib.Path | None = None
   output: pathlib.Path | None = None
   report: pathlib.Path | None = None
