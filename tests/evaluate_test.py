@@ -12,6 +12,7 @@ from configs import starter
 from jaxdeblur import jobs
 from jaxdeblur.checkpoints import save_weights
 from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
+from jaxdeblur.restoration.restorer import Restorer
 
 
 @pytest.fixture(scope='module')
@@ -91,3 +92,26 @@ def test_a_folder_without_photographs_is_said(evaluated, tmp_path, capsys):
       workdir=folder / 'weights', input=tmp_path, output=tmp_path / 'scores'))
   assert code == 1 and 'holds no photographs' in capsys.readouterr().err
   assert not (tmp_path / 'scores').exists()
+
+
+def test_the_best_checkpoint_of_a_training_is_scored_where_asked_for(
+    evaluated, make_weights, tmp_path, monkeypatch):
+  digests = {}
+  for step, psnr in ((2, 30.0), (4, 25.0)):
+    weights = make_weights(seed=step)
+    folder = tmp_path / 'checkpoints' / str(step)
+    save_weights(folder, weights.settings, weights.variables)
+    (folder / 'metrics').mkdir()
+    (folder / 'metrics' / 'metrics').write_text(json.dumps({'psnr': psnr}))
+    digests[step] = weights.digest()
+  # What it makes of the pictures does not matter here.
+  monkeypatch.setattr(
+      Restorer, 'restore', lambda self, picture, **options: picture)
+  for pick, step in (('latest', 4), ('best', 2)):
+    config = starter.get_config()
+    config.eval.radii, config.restore.pick = (2.0,), pick
+    assert jobs.run('eval', config, jobs.Arguments(
+        workdir=tmp_path, input=evaluated[0] / 'photos',
+        output=tmp_path / pick)) == 0
+    result = json.loads((tmp_path / pick / 'scores.json').read_text())
+    assert result['provenance']['checkpoint'] == digests[step]
