@@ -121,6 +121,8 @@ def describe_devices(topology: str) -> list[Any]:
   # A host has four chips unless it is said to have one.
   alone = set(topology.partition(':')[2].split('x')) == {'1'}
   options = {'chips_per_host_bounds': (1, 1, 1)} if alone else {}
+  if topology.startswith('v4:'):  # Both cores of a chip, as on a TPU VM.
+    options['chip_config_name'] = 'megacore'
   try:
     return list(topologies.get_topology_desc(
         topology, platform='tpu', **options).devices)
