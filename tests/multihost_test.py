@@ -35,7 +35,10 @@ def folder(tmp_path_factory):
 
 
 def train_as(process, port, folder, name, event):
-  """Trains as one of two processes; `event` happens to one before step 5."""
+  """Trains as one of two processes; `event` happens to one before step 5.
+
+  Without a port, as the only one.
+  """
   jax.config.update('jax_num_cpu_devices', 1)
   config = starter.get_config()
   config.model = dict(name='drbnet_baseline', views=('center',), width=2)
@@ -44,8 +47,9 @@ def train_as(process, port, folder, name, event):
   config.train.update(
       batch_size=4, steps=LAST_STEP, warmup_steps=2, checkpoint_every=2,
       log_every=1, picture_every=100, start='random', pyramid_weights=(1.0,))
-  config.distributed.update(
-      coordinator=f'127.0.0.1:{port}', processes=2, process=process)
+  if port:
+    config.distributed.update(
+        coordinator=f'127.0.0.1:{port}', processes=2, process=process)
   put_batch, report, made, losses = (
       partitioning.put_batch, Reporter.report, [], {})
 
@@ -99,6 +103,16 @@ def uninterrupted(folder):
   assert sorted(results['losses'], key=int) == [
       str(step) for step in range(1, LAST_STEP + 1)]
   return results['losses']
+
+
+def test_two_hosts_train_as_one_does(folder, uninterrupted):
+  """On the same pairs in every step; sums in another order are rounded."""
+  alone = multiprocessing.get_context('spawn').Process(
+      target=train_as, args=(0, None, folder, 'alone', None))
+  alone.start()
+  alone.join()
+  losses = json.loads((folder / 'alone_0.json').read_text())['losses']
+  assert losses == pytest.approx(uninterrupted, rel=1e-4)
 
 
 def test_a_lost_host_loses_no_more_than_the_steps_since_the_last_checkpoint(
