@@ -1,10 +1,13 @@
 """Test session: shapes checked at run time, silent broadcasting refused."""
 
+import importlib.util
 import pathlib
 
 from etils import epath
 import jax
+from jax.experimental import topologies
 import jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
 from jaxtyping import install_import_hook
 import numpy as np
 import pytest
@@ -71,3 +74,16 @@ def make_weights():
     return Weights(settings, model, variables, epath.Path('nowhere'))
 
   return make
+
+
+@pytest.fixture(scope='session')
+def tpu():
+  """The sharding of one TPU v5e that is described, not there."""
+  if importlib.util.find_spec('libtpu') is None:
+    pytest.skip('libtpu, which compiles for TPUs, is not installed')
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('TPU_SKIP_MDS_QUERY', '1')
+    # No TPU is used here, so that other processes may compile as well.
+    patch.setenv('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
+    topology = topologies.get_topology_desc('v5e:2x2', platform='tpu')
+  return SingleDeviceSharding(topology.devices[0])

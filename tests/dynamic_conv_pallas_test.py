@@ -5,13 +5,10 @@ number, they must equal `unfold`. Compiled for a TPU v5e, without one, by
 libtpu, they must move little more than what they cannot avoid.
 """
 
-import importlib.util
 import multiprocessing
 
 import jax
-from jax.experimental import topologies
 import jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
 import numpy as np
 import pytest
 
@@ -115,19 +112,6 @@ def test_what_does_not_fit_is_refused():
     jax.eval_shape(
         lambda *inputs: dynamic_conv(*inputs, 'pallas'),
         *_inputs(7, 256, 4, 4)[:2])
-
-
-@pytest.fixture(scope='module')
-def tpu():
-  """The sharding of one TPU v5e that is described, not there."""
-  if importlib.util.find_spec('libtpu') is None:
-    pytest.skip('libtpu, which compiles for TPUs, is not installed')
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('TPU_SKIP_MDS_QUERY', '1')
-    # No TPU is used here, so that other processes may compile as well.
-    patch.setenv('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
-    topology = topologies.get_topology_desc('v5e:2x2', platform='tpu')
-  return SingleDeviceSharding(topology.devices[0])
 
 
 def _compile(tpu, function, *inputs):
