@@ -83,6 +83,7 @@ def _make_jax_step(arguments) -> Step:
   import jax
 
   from jaxdeblur import losses
+  from jaxdeblur.compilation import jit
   from jaxdeblur.convert import torch_drbnet
   from jaxdeblur.models import registry
 
@@ -95,11 +96,11 @@ def _make_jax_step(arguments) -> Step:
     return losses.pyramid_charbonnier(
         restored.pyramid, sharp, _PYRAMID_WEIGHTS)
 
-  @jax.jit
   def restore(variables):
     return model.apply(variables, {'center': blurred}).image
 
-  train = jax.jit(jax.value_and_grad(compute_loss))
+  restore = jit(restore)
+  train = jit(jax.value_and_grad(compute_loss))
 
   def step():
     if arguments.what == 'forward':

@@ -140,6 +140,7 @@ def _make_arrays(convolution: Convolution) -> Iterator[np.ndarray]:
 def _make_jax_runs(convolution: Convolution) -> Runs:
   import jax
 
+  from jaxdeblur.compilation import jit
   from jaxdeblur.ops.conv import conv
 
   x, kernel, cotangent = map(jax.device_put, _make_arrays(convolution))
@@ -150,7 +151,7 @@ def _make_jax_runs(convolution: Convolution) -> Runs:
     return conv(x, kernel, strides, padding)
 
   def compiled(function):
-    jitted = jax.jit(function)
+    jitted = jit(function)
     return lambda: jax.block_until_ready(jitted(x, kernel, cotangent))
 
   return dict(zip(_PASSES, (

@@ -13,7 +13,6 @@ import time
 from etils import epath
 import ml_collections
 
-from jaxdeblur.compilation_cache import keep_compilations
 from jaxdeblur.config_check import check_config
 
 
@@ -50,7 +49,9 @@ def run(
   """
   try:
     check_config(config)
-    keep_compilations(config.compilation_cache)
+    if config.compilation_cache:
+      from jaxdeblur.compilation import keep_compilations
+      keep_compilations(config.compilation_cache)
     return JOBS[name](config, arguments)
   except UsageError as error:
     print(f'{error} See --help.', file=sys.stderr)

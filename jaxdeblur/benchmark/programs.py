@@ -13,6 +13,7 @@ import ml_collections
 
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import abstract_variables
+from jaxdeblur.compilation import jit
 from jaxdeblur.training.features import load_variables
 from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
@@ -89,7 +90,8 @@ def make_forward(
           sharding=sharding) for name in model.required_views}
   # The picture alone is asked for, as when restoring.
   return Program(
-      jax.jit(lambda variables, views: model.apply(variables, views).image),
+      jit(lambda variables, views: model.apply(variables, views).image,
+          platform=devices[0].platform),
       (variables, views), carries=False,
       **_describe(config, variables['params'], config.bench.batch_size,
                   config.bench.size))

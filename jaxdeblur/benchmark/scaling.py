@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 import dataclasses
 import os
-import pathlib
 import time
 from typing import Any
 
+from etils import epath
 import jax
 import ml_collections
 import numpy as np
@@ -112,7 +112,7 @@ def measure(config: ml_collections.ConfigDict) -> Scaling:
   model = create_network(config)
   restorer = Restorer(Weights(
       config.model.to_dict(), model, fill(abstract_variables(model)),
-      pathlib.Path('nowhere')))
+      epath.Path('nowhere')))
   tile = config.restore.tile or None
   load = os.getloadavg()[0]
   sizes, compiled = [], set()

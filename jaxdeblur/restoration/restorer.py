@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
+from jaxdeblur.compilation import jit
 from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
@@ -68,9 +69,9 @@ class Restorer:
       shared = views if mesh is None else split_rows(views, mesh)
       return _estimate(model.apply(variables, shared))
 
-    self._apply = jax.jit(estimate)
+    self._apply = jit(estimate)
     options = {'reblur': True} if model.reblurs else {}
-    self._inspect = jax.jit(lambda variables, views: model.apply(
+    self._inspect = jit(lambda variables, views: model.apply(
         variables, views, mutable='intermediates', **options))
 
   def restore(

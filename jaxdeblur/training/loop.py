@@ -78,6 +78,8 @@ def train(
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
         state, load_weights(config.train.init_from), model.required_views)
+  train_step = jit_train_step(
+      model, optimizer, config.train, mesh, shardings)
   # Last: what cannot be trained leaves no folder behind.
   checkpoints = TrainingCheckpoints(
       workdir, config.model.to_dict(), keep=config.train.keep_checkpoints,
@@ -87,8 +89,6 @@ def train(
     batches.set_state(place)
     logging.info('Resumed from step %d.', int(state.step))
   reporter = Reporter(workdir, config, model, mesh, state)
-  train_step = jit_train_step(
-      model, optimizer, config.train, mesh, shardings)
   run = _Run(
       config.train, mesh, functools.partial(train_step, features=features),
       batches, checkpoints, reporter, validate)

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from data_pipelines.loader import open_training_data
 from jaxdeblur import partitioning
+from jaxdeblur.compilation import jit
 from jaxdeblur.training.state import TrainState
 from jaxdeblur.training.step import views_to_train
 
@@ -60,7 +61,7 @@ class Reporter:
         every_secs=None, writer=self._writer)
     self._last = (int(state.step), time.perf_counter())
     self._views = _draw_pairs(config, views_to_train(model))
-    self._restore = jax.jit(
+    self._restore = jit(
         lambda variables, views: model.apply(variables, views).image)
 
   def report(

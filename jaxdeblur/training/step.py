@@ -11,6 +11,7 @@ import ml_collections
 import optax
 
 from jaxdeblur import partitioning
+from jaxdeblur.compilation import jit
 from jaxdeblur.metrics import psnr
 from jaxdeblur.training.objective import Objective, make_objective
 from jaxdeblur.training.optimizer import make_schedule
@@ -88,9 +89,10 @@ def jit_train_step(
   Args:
     shardings: how the state lies on the mesh, before and after a step.
   """
-  return jax.jit(
+  return jit(
       make_train_step(model, optimizer, train, mesh), donate_argnums=0,
-      out_shardings=(shardings, partitioning.replicated(mesh)))
+      out_shardings=(shardings, partitioning.replicated(mesh)),
+      platform=mesh.devices.flat[0].platform)
 
 
 def make_gradient(

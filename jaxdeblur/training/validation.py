@@ -12,6 +12,7 @@ import numpy as np
 
 from data_pipelines.loader import is_rendered, open_training_data
 from jaxdeblur import partitioning
+from jaxdeblur.compilation import jit
 from jaxdeblur.metrics import psnr
 from jaxdeblur.training.state import TrainState
 from jaxdeblur.training.step import views_to_train
@@ -57,7 +58,7 @@ def make_validation(
         'config.validation.split or config.validation.folder, or set '
         'config.validation.batches to 0.')
   batches = list(_draw_batches(config, model, data | others | _UNCHANGED))
-  score = jax.jit(lambda variables, views: psnr(
+  score = jit(lambda variables, views: psnr(
       model.apply(variables, views).image, views['sharp']).mean())
 
   def validate(state: TrainState) -> float:
