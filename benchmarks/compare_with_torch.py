@@ -74,6 +74,8 @@ def _parse_arguments() -> argparse.Namespace:
   parser.add_argument('--threads', type=int, default=2)
   parser.add_argument('--channels_last', action='store_true',
                       help="PyTorch's layout")
+  parser.add_argument('--ynnpack', action='store_true',
+                      help='leave convolutions to YNNPACK, as jax.jit does')
   parser.add_argument('--alone', choices=_FRAMEWORKS,
                       help='only print the memory of one, in bytes')
   return parser.parse_args()
@@ -99,8 +101,9 @@ def _make_jax_step(arguments) -> Step:
   def restore(variables):
     return model.apply(variables, {'center': blurred}).image
 
-  restore = jit(restore)
-  train = jit(jax.value_and_grad(compute_loss))
+  compile_network = jax.jit if arguments.ynnpack else jit
+  restore = compile_network(restore)
+  train = compile_network(jax.value_and_grad(compute_loss))
 
   def step():
     if arguments.what == 'forward':
