@@ -1,4 +1,8 @@
-"""Compiled programs on disk, where a config names a folder for them."""
+"""How programs are compiled, and kept on disk where a config names a folder."""
+
+import os
+import subprocess
+import sys
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -43,3 +47,27 @@ def test_a_job_keeps_what_it_compiles_for_the_next(folder, monkeypatch):
   jax.clear_caches()
   assert jobs.run('restore', config, jobs.Arguments()) == 0
   assert '/jax/compilation_cache/cache_hits' in events
+
+
+_CONVOLUTION = """
+import jax
+from jaxdeblur.compilation import jit
+
+def convolve(x, kernel):
+  return jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+shapes = [jax.ShapeDtypeStruct(shape, 'float32')
+          for shape in ((1, 128, 128, 64), (3, 3, 64, 64))]
+for jitted in jax.jit(convolve), jit(convolve):
+  print('ynn_fusion' in jitted.lower(*shapes).compile().as_text())
+"""
+
+
+def test_convolutions_are_not_left_to_ynnpack():
+  """In a process of its own: this one is told so from outside."""
+  environment = {**os.environ, 'XLA_FLAGS': '', 'JAX_PLATFORMS': 'cpu'}
+  printed = subprocess.run(
+      [sys.executable, '-c', _CONVOLUTION], env=environment, check=True,
+      capture_output=True, text=True).stdout
+  assert printed.split() == ['True', 'False']
