@@ -65,7 +65,7 @@ for jitted in jax.jit(convolve), jit(convolve):
 
 
 def test_convolutions_are_not_left_to_ynnpack():
-  """In a process of its own: this one is told so from outside."""
+  """In a process of its own, whatever the flags of this one."""
   environment = {**os.environ, 'XLA_FLAGS': '', 'JAX_PLATFORMS': 'cpu'}
   printed = subprocess.run(
       [sys.executable, '-c', _CONVOLUTION], env=environment, check=True,

@@ -1,7 +1,6 @@
 """Test session: shapes checked at run time, silent broadcasting refused."""
 
 import importlib.util
-import os
 import pathlib
 
 from etils import epath
@@ -16,15 +15,7 @@ import pytest
 # Every annotated shape of the package is checked in every call of the tests.
 install_import_hook('jaxdeblur', 'shape_checks.check')
 
-from jaxdeblur.compilation import CPU_OPTIONS  # noqa: E402
-
 jax.config.update('jax_numpy_rank_promotion', 'raise')
-
-# All as our own programs are compiled for a CPU, whose sums come closer; before
-# JAX starts. What tests set themselves stays.
-os.environ['XLA_FLAGS'] = ' '.join([
-    *(f'--{name}={value}' for name, value in CPU_OPTIONS.items()),
-    os.environ.get('XLA_FLAGS', '')])
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 

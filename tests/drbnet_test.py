@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdeblur.compilation import CPU_OPTIONS
 from jaxdeblur.convert import torch_drbnet
 from jaxdeblur.models import drbnet, registry
 
@@ -28,9 +29,10 @@ SCALES = (8, 4, 2, 1)
 TOLERANCE = 1e-5
 KERNEL_TOLERANCE = 5e-6
 
-# Compiling takes longer than running here, and LLVM's optimiser half of it.
-_jit = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+# As our programs are compiled, but without LLVM's optimiser: compiling takes
+# longer than running here, and it half of that.
+_jit = functools.partial(jax.jit, compiler_options={
+    **CPU_OPTIONS, 'xla_backend_optimization_level': 0})
 
 
 @pytest.fixture(autouse=True)

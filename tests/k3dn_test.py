@@ -13,6 +13,7 @@ import k3dn_oracle as oracle
 import numpy as np
 import pytest
 
+from jaxdeblur.compilation import jit
 from jaxdeblur.convert import torch_k3dn
 from jaxdeblur.models import registry
 from jaxdeblur.models.k3dn import VARIANTS
@@ -48,9 +49,9 @@ def _restore(folder, case, dtype):
       + 0.5 for view in views}
   variables = jax.tree.map(
       lambda x: jnp.asarray(x, dtype), torch_k3dn.convert(state_dict))
-  restored, inside = model.apply(
-      variables, inputs, reblur=not srp, mutable='intermediates',
-      capture_intermediates=True)
+  restored, inside = jit(functools.partial(
+      model.apply, reblur=not srp, mutable='intermediates',
+      capture_intermediates=True))(variables, inputs)
   kernels = CandidateKernels(4 * settings['base_channels'], 9).apply(
       {'params': variables['params']['psf1']['kernels']}, inverse=True)
   return restored, inside['intermediates'], kernels
