@@ -10,7 +10,6 @@ from jax.sharding import Mesh
 import numpy as np
 
 from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
-from jaxdeblur.compilation import jit
 from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
@@ -69,9 +68,11 @@ class Restorer:
       shared = views if mesh is None else split_rows(views, mesh)
       return _estimate(model.apply(variables, shared))
 
-    self._apply = jit(estimate)
+    # Not `compilation.jit` yet: that tiles then equal the whole to the bit was
+    # not tested on every kind of CPU.
+    self._apply = jax.jit(estimate)
     options = {'reblur': True} if model.reblurs else {}
-    self._inspect = jit(lambda variables, views: model.apply(
+    self._inspect = jax.jit(lambda variables, views: model.apply(
         variables, views, mutable='intermediates', **options))
 
   def restore(
