@@ -24,6 +24,7 @@ from jaxdeblur.benchmark.roofline import Roofline
 from jaxdeblur.benchmark.tpu_compilation import (
   describe_devices,
   first_lines,
+  fitting,
 )
 from jaxdeblur.benchmark.tpu_program import main_memory_bytes
 
@@ -161,14 +162,10 @@ def compile_for_chip(
   program = PROGRAMS[config.bench.what](config, [chip])
   traced = program.function.trace(*program.arguments)
   started = time.perf_counter()
-  try:
+  with fitting(
+      f'{config.bench.what} of {program.title} does not fit {target}',
+      'Take smaller or fewer pictures.'):
     compiled = traced.lower().compile(compiler_options)
-  except jax.errors.JaxRuntimeError as error:
-    if 'RESOURCE_EXHAUSTED' not in str(error):
-      raise
-    raise ValueError(
-        f'{config.bench.what} of {program.title} does not fit {target}: '
-        f'{first_lines(error)} Take smaller or fewer pictures.') from error
   seconds = time.perf_counter() - started
   memory = compiled.memory_analysis()
   return ChipCompilation(

@@ -4,6 +4,8 @@ The package libtpu compiles for a described topology on any x86-64 machine with
 Linux; its figures are those of the program that a TPU would run.
 """
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import os
 import time
@@ -89,19 +91,30 @@ def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
   devices = describe_devices(topology)
   step = make_step(config, devices)
   started = time.perf_counter()
-  try:
+  with fitting(
+      f'The step does not fit {target}', 'Take a smaller batch or crop, or '
+      'more of config.train.accumulation_steps.'):
     compiled = step.function.lower(*step.arguments).compile()
-  except jax.errors.JaxRuntimeError as error:
-    if 'RESOURCE_EXHAUSTED' not in str(error):
-      raise
-    raise ValueError(
-        f'The step does not fit {target}: {first_lines(error)} Take a smaller '
-        'batch or crop, or more of config.train.accumulation_steps.') from error
   memory = compiled.memory_analysis()
   return Compilation(
       target, len(devices), step.batch_size, (step.height, step.width),
       memory.argument_size_in_bytes, memory.temp_size_in_bytes,
       gigabytes * 10 ** 9, time.perf_counter() - started)
+
+
+@contextlib.contextmanager
+def fitting(problem: str, advice: str) -> Iterator[None]:
+  """Says of a compilation that needs too much memory what it needs.
+
+  Raises:
+    ValueError: the problem, what the compiler says of it, and the advice.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    raise ValueError(f'{problem}: {first_lines(error)} {advice}') from error
 
 
 def describe_devices(topology: str) -> list[Any]:
