@@ -3,8 +3,6 @@
 import math
 
 import cv2
-import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -78,38 +76,3 @@ def test_bicubic_is_keys_cubic():
 
   np.testing.assert_allclose(
       resized[8:12], [weight(t) for t in (0.25, 0.25, 0.75, 1.25)], atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    'function', [lambda x: resize.shrink_by_mean(x, 2),
-                 lambda x: resize.enlarge_by_repetition(x, 3)])
-def test_form_for_a_tpu_equals_the_plain_one(monkeypatch, function):
-  """In value and gradient."""
-  x = jnp.asarray(np.random.default_rng(0).random((2, 6, 10, 3)), jnp.float32)
-
-  def differentiate(x):
-    out, to_x = jax.vjp(function, x)
-    return out, *to_x(jnp.cos(7 * out))
-
-  expected = differentiate(x)
-  monkeypatch.setattr(
-      lax, 'platform_dependent',
-      lambda *operands, tpu, default: tpu(*operands))
-  for result, other in zip(differentiate(x), expected, strict=True):
-    np.testing.assert_allclose(result, other, rtol=0, atol=1e-6)
-
-
-@pytest.mark.tpu_compile
-@pytest.mark.parametrize(('function', 'size', 'megabytes'), [
-    (lambda x: resize.enlarge_by_repetition(x, 2), (384, 640), 103),
-    (lambda x: resize.shrink_by_mean(x, 8), (768, 1280), 22)])
-def test_tpu_does_not_fill_up_columns(tpu, function, size, megabytes):
-  """At most 1.3 of what was measured; in the plain form, 1531 and 414 MB."""
-  def between_planes(x):
-    return (function(x * 2 - 1) + 1).transpose(0, 3, 1, 2)
-
-  program = jax.jit(between_planes).lower(jax.ShapeDtypeStruct(
-      (1, *size, 3), jnp.float32, sharding=tpu)).compile()
-  accessed = program.cost_analysis()['bytes accessed']
-  assert accessed <= 1.3 * megabytes * 1e6
-  assert program.memory_analysis().temp_size_in_bytes <= 2 ** 20

@@ -1,8 +1,5 @@
 """Resizing, sampled as the published networks sample."""
 
-import functools
-
-from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
@@ -12,47 +9,19 @@ def shrink_by_mean(
     image: Float[Array, 'b h w c'], factor: int
 ) -> Float[Array, 'b i j c']:
   """Averages blocks of factor x factor pixels; height and width must divide."""
-  def in_blocks(image):
-    b, h, w, c = image.shape
-    blocks = image.reshape(b, h // factor, factor, w // factor, factor, c)
-    return blocks.mean(axis=(2, 4))
-
-  def shrink_rows(planes):
-    b, c, h, w = planes.shape
-    return planes.reshape(b, c, h // factor, factor, w).mean(axis=3)
-
-  return lax.platform_dependent(
-      image, tpu=functools.partial(_resize_planes, shrink_rows),
-      default=in_blocks)
+  b, h, w, c = image.shape
+  blocks = image.reshape(b, h // factor, factor, w // factor, factor, c)
+  return blocks.mean(axis=(2, 4))
 
 
 def enlarge_by_repetition(
     image: Float[Array, 'b h w c'], factor: int
 ) -> Float[Array, 'b i j c']:
   """Repeats every pixel factor x factor times (nearest neighbour)."""
-  def in_blocks(image):
-    b, h, w, c = image.shape
-    blocks = jnp.broadcast_to(
-        image[:, :, None, :, None, :], (b, h, factor, w, factor, c))
-    return blocks.reshape(b, h * factor, w * factor, c)
-
-  def repeat_rows(planes):
-    b, c, h, w = planes.shape
-    rows = jnp.broadcast_to(planes[:, :, :, None], (b, c, h, factor, w))
-    return rows.reshape(b, c, h * factor, w)
-
-  return lax.platform_dependent(
-      image, tpu=functools.partial(_resize_planes, repeat_rows),
-      default=in_blocks)
-
-
-def _resize_planes(resize_rows, image):
-  """Resizes the rows of an image's planes, then its columns as rows.
-
-  For a TPU, which would keep blocks of columns, or channels, in 128 lanes each.
-  """
-  planes = resize_rows(image.transpose(0, 3, 1, 2))
-  return resize_rows(planes.transpose(0, 1, 3, 2)).transpose(0, 3, 2, 1)
+  b, h, w, c = image.shape
+  blocks = jnp.broadcast_to(
+      image[:, :, None, :, None, :], (b, h, factor, w, factor, c))
+  return blocks.reshape(b, h * factor, w * factor, c)
 
 
 def resize_nearest(
