@@ -7,8 +7,7 @@ import jax
 
 # On a CPU XLA has YNNPACK compute convolutions and products of matrices. With
 # its own, DRBNet's forward pass takes three quarters of the time on two cores,
-# less memory, and comes closer to exact sums (docs/performance.md). Restoring
-# keeps it as yet.
+# less memory, and comes closer to exact sums (docs/performance.md).
 CPU_OPTIONS = {'xla_cpu_experimental_ynn_fusion_type': ''}
 
 # Seconds of compilation from which a program is kept. JAX's own threshold, 1 s,

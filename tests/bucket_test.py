@@ -31,13 +31,12 @@ WORKDIR = 'gs://bucket/run'
 
 
 @pytest.fixture
-def bucket(tmp_path, monkeypatch):
+def bucket(tmp_path):
   """The folder that gs://bucket is."""
   def redirect(function, path, *args, **options):
     path = str(path).replace('gs://bucket', str(tmp_path))
     return function(path, *args, **options)
 
-  monkeypatch.setenv('EPATH_USE_TF', 'no')
   with testing.mock_epath(**{name: redirect for name in (
       'exists', 'isdir', 'listdir', 'makedirs', 'mkdir', 'open', 'stat')}):
     yield tmp_path

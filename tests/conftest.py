@@ -1,6 +1,7 @@
 """Test session: shapes checked at run time, silent broadcasting refused."""
 
 import importlib.util
+import os
 import pathlib
 
 from etils import epath
@@ -11,6 +12,9 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import install_import_hook
 import numpy as np
 import pytest
+
+# etils asks once whether TensorFlow opens gs://; tests of buckets replace it.
+os.environ['EPATH_USE_TF'] = 'no'
 
 # Every annotated shape of the package is checked in every call of the tests.
 install_import_hook('jaxdeblur', 'shape_checks.check')

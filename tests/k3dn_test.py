@@ -27,34 +27,58 @@ CASES = [*BASE, 'ft_dp_288x336', 'scaled_base_dp_288x336',
          'scaled_base_single_288x224', 'scaled_ft_dp_288x336']
 
 # Largest deviation of the published network's own run in float32 from that in
-# float64, where it is above 2e-5: its SRP blocks multiply features by features,
-# and reblurring divides by small kernel weights.
-FLOAT32_NOISE = {'srp': 2e-4, 'B_reblur': 3e-5}
+# float64, where it is above 2e-5: its SRP blocks multiply features by features.
+SRP_NOISE = 2e-4
 
 
-@functools.cache
-def _restore(folder, case, dtype):
-  """The case's network on its inputs: what it returns, and its inside."""
+def _network(case, dtype):
+  """The case's model and its variables."""
   views = SINGLE if 'single' in case else DUAL
-  srp = '_ft_' in f'_{case}'
-  shapes = torch_k3dn.shapes(views=views, srp=srp, **SMALL)
+  shapes = torch_k3dn.shapes(views=views, srp=_has_srp(case), **SMALL)
   state_dict = oracle.weights(shapes, scaled=case.startswith('scaled'))
-  settings = torch_k3dn.settings(state_dict)
-  model = registry.create(**settings, dtype=dtype)
+  model = registry.create(**torch_k3dn.settings(state_dict), dtype=dtype)
+  return model, jax.tree.map(
+      lambda x: jnp.asarray(x, dtype), torch_k3dn.convert(state_dict))
+
+
+def _has_srp(case):
+  return '_ft_' in f'_{case}'
+
+
+def _restore(case, dtype):
+  """The case's network on its inputs: what it returns, and its inside."""
+  model, variables = _network(case, dtype)
   name = case.removeprefix('scaled_')
   height, width = map(int, name.rpartition('_')[2].split('x'))
   inputs = {
       view: jnp.asarray(
           oracle.picture(f'{name}/{view[0].upper()}', height, width), dtype)
-      + 0.5 for view in views}
-  variables = jax.tree.map(
-      lambda x: jnp.asarray(x, dtype), torch_k3dn.convert(state_dict))
-  restored, inside = jit(functools.partial(
-      model.apply, reblur=not srp, mutable='intermediates',
-      capture_intermediates=True))(variables, inputs)
-  kernels = CandidateKernels(4 * settings['base_channels'], 9).apply(
+      + 0.5 for view in model.views}
+  restored, inside = _inspect(model, variables, inputs, not _has_srp(case))
+  kernels = CandidateKernels(4 * model.base_channels, 9).apply(
       {'params': variables['params']['psf1']['kernels']}, inverse=True)
   return restored, inside['intermediates'], kernels
+
+
+@functools.partial(jit, static_argnums=(0, 3))
+def _inspect(model, variables, inputs, reblur):
+  return model.apply(
+      variables, inputs, reblur=reblur, mutable='intermediates',
+      capture_intermediates=True)
+
+
+def _reblur_exactly(case, restored):
+  """In float64, what was restored in float32."""
+  image, disparity = (
+      np.asarray(x, np.float64)
+      for x in (restored.pyramid[0], restored.disparity))
+  with jax.enable_x64(True):
+    model, variables = _network(case, jnp.float64)
+    copies = np.concatenate([image - 0.5] * len(model.views), axis=-1)
+    reblurred = jit(functools.partial(
+        model.apply, reblur=True, method='_filter'))(
+            variables, copies, disparity)
+    return np.asarray(reblurred)
 
 
 def _named_arrays(restored, inside, inverse_kernels):
@@ -86,35 +110,51 @@ def _named_arrays(restored, inside, inverse_kernels):
   return named
 
 
-def _deviations(folder, case, dtype):
+def _load(folder, case):
   expected = oracle.load(folder, case)
-  named = _named_arrays(*_restore(folder, case, dtype))
   if 'matching' in expected:
     expected['matching'] = expected['matching'][:, 0]
+  return expected
+
+
+def _deviations(expected, named):
   missing = set(expected) - set(named)
   assert not missing
   return {name: float(np.abs(np.asarray(named[name]) - array).max())
           for name, array in expected.items()}
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [c for c in CASES if 'scaled' not in c])
 def test_float32(k3dn_oracle, case):
-  """Unclipped, nothing is off by more than a rounding; clipped, gains amplify
-  it: no more than in the published network itself."""
-  deviations = _deviations(k3dn_oracle, case, jnp.float32)
-  for name, deviation in deviations.items():
-    tolerance = FLOAT32_NOISE.get(name, 2e-5)
-    if 'ft' in case and name in ('I', 's1'):
-      tolerance = FLOAT32_NOISE['srp']
-    if case.startswith('scaled'):
-      tolerance = 1e-6
-    assert deviation < tolerance, name
+  """Clipped, gains amplify roundings: no more than in the published network.
+
+  Reblurring is compared on the image that float32 restored. From the oracle it
+  is off by 2.5e-5 to 4e-5, in the published network as on several CPUs here,
+  most of which is that image's deviation, amplified.
+  """
+  expected = _load(k3dn_oracle, case)
+  restored, inside, kernels = _restore(case, jnp.float32)
+  if 'B_reblur' in expected:
+    expected['B_reblur'] = _reblur_exactly(case, restored)
+  named = _named_arrays(restored, inside, kernels)
+  for name, deviation in _deviations(expected, named).items():
+    amplified = 'ft' in case and name in ('I', 's1')
+    assert deviation < (SRP_NOISE if amplified else 2e-5), name
+
+
+@pytest.mark.parametrize('case', [c for c in CASES if 'scaled' in c])
+def test_float32_unclipped(k3dn_oracle, case):
+  """Nothing is off by more than a rounding."""
+  named = _named_arrays(*_restore(case, jnp.float32))
+  deviations = _deviations(_load(k3dn_oracle, case), named)
+  assert max(deviations.values()) < 1e-6, deviations
 
 
 @pytest.mark.parametrize('case', CASES)
 def test_float64(k3dn_oracle, case):
   with jax.enable_x64(True):
-    deviations = _deviations(k3dn_oracle, case, jnp.float64)
+    named = _named_arrays(*_restore(case, jnp.float64))
+  deviations = _deviations(_load(k3dn_oracle, case), named)
   assert max(deviations.values()) < 1e-6, deviations
 
 

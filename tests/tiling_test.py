@@ -1,8 +1,13 @@
 """Tiles that leave no seam."""
 
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdeblur.models import registry
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
 
@@ -27,30 +32,39 @@ def test_tiles_cover_an_axis_once(length, tile):
 
 @pytest.fixture(scope='module', params=['drbnet', 'drbnet_baseline'])
 def untrained(request, make_weights):
-  return Restorer(make_weights(request.param))
+  """In float64: the network amplifies roundings, which depend on a size."""
+  weights = make_weights(request.param)
+  with jax.enable_x64(True):
+    yield Restorer(dataclasses.replace(
+        weights,
+        model=registry.create(**weights.settings, dtype=jnp.float64),
+        variables=jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float64), weights.variables)))
 
 
 def test_tiles_equal_the_whole_picture(untrained):
   """A halo as wide as the receptive field hides every seam: nothing further
-  away can reach a pixel. Not almost: the difference is 0."""
-  picture = np.random.default_rng(0).random((301, 433, 3), np.float32)
+  away can reach a pixel. With 8 px less the baseline is off by 3e-6, with 24 px
+  less both by 1e-3."""
+  picture = np.random.default_rng(0).random((301, 433, 3))
   whole = untrained.restore(picture)
   assert whole.std() > 0.1 and not np.allclose(whole, picture, atol=0.1)
   tiled = untrained.restore(picture, tile=40)
-  np.testing.assert_array_equal(tiled, whole)
+  np.testing.assert_allclose(tiled, whole, rtol=0, atol=2e-7)
 
 
-def test_one_compilation_serves_pictures_of_many_sizes(untrained):
+def test_one_compilation_serves_pictures_of_many_sizes(make_weights):
+  restorer = Restorer(make_weights('drbnet_baseline'))
   random = np.random.default_rng(0)
   for height, width in ((456, 472), (473, 449)):
-    untrained.restore(random.random((height, width, 3), np.float32), tile=160)
-  before = untrained._apply._cache_size()
-  untrained.restore(random.random((450, 463, 3), np.float32), tile=160)
-  assert untrained._apply._cache_size() == before
+    restorer.restore(random.random((height, width, 3), np.float32), tile=160)
+  before = restorer._apply._cache_size()
+  restorer.restore(random.random((450, 463, 3), np.float32), tile=160)
+  assert restorer._apply._cache_size() == before
 
 
 def test_a_halo_too_narrow_leaves_seams(untrained):
-  picture = np.random.default_rng(0).random((301, 433, 3), np.float32)
+  picture = np.random.default_rng(0).random((301, 433, 3))
   whole = untrained.restore(picture)
   assert np.abs(untrained.restore(picture, tile=40, halo=0) - whole).max() > 0.1
 

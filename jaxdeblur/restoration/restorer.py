@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
+from jaxdeblur.compilation import jit
 from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import resize_bicubic
@@ -68,11 +69,9 @@ class Restorer:
       shared = views if mesh is None else split_rows(views, mesh)
       return _estimate(model.apply(variables, shared))
 
-    # Not `compilation.jit` yet: that tiles then equal the whole to the bit was
-    # not tested on every kind of CPU.
-    self._apply = jax.jit(estimate)
+    self._apply = jit(estimate)
     options = {'reblur': True} if model.reblurs else {}
-    self._inspect = jax.jit(lambda variables, views: model.apply(
+    self._inspect = jit(lambda variables, views: model.apply(
         variables, views, mutable='intermediates', **options))
 
   def restore(
@@ -95,9 +94,10 @@ class Restorer:
       right: the right dual-pixel view.
       tile: restores in tiles of tile x tile px, each with the network's
         receptive field around it, which bounds the memory and gives the same
-        result; None restores the picture whole. One compilation serves all
-        pictures larger than a tile with its surroundings. K3DN sees all of a
-        picture at once: its tiles nearly equal the whole (docs/k3dn.md).
+        result but for roundings; None restores the picture whole. One
+        compilation serves all pictures larger than a tile with its
+        surroundings. K3DN sees all of a picture at once: its tiles nearly equal
+        the whole (docs/k3dn.md).
       halo: pixels of surroundings that a tile is restored with, instead of the
         network's own choice; fewer leave seams.
       fit: how a picture gets a size that the network takes. 'pad' extends it by
