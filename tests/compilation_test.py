@@ -16,12 +16,13 @@ from jaxdeblur.models import registry
 
 @pytest.fixture
 def folder(tmp_path):
-  """A folder for compiled programs; JAX uses none afterwards."""
+  """A folder for compiled programs; JAX uses the tests' own afterwards."""
+  former = jax.config.jax_compilation_cache_dir
   threshold = jax.config.jax_persistent_cache_min_compile_time_secs
   compilation_cache.reset_cache()
   yield tmp_path / 'compilations'
   jax.monitoring.clear_event_listeners()
-  jax.config.update('jax_compilation_cache_dir', None)
+  jax.config.update('jax_compilation_cache_dir', former)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', threshold)
   compilation_cache.reset_cache()
 

@@ -1,8 +1,11 @@
 """Test session: shapes checked at run time, silent broadcasting refused."""
 
+import atexit
 import importlib.util
 import os
 import pathlib
+import shutil
+import tempfile
 
 from etils import epath
 import jax
@@ -15,6 +18,21 @@ import pytest
 
 # etils asks once whether TensorFlow opens gs://; tests of buckets replace it.
 os.environ['EPATH_USE_TF'] = 'no'
+
+# Many tests train, or run a program that does: in one session each step is
+# compiled once, in whatever process, and the next session starts anew.
+def _share_compilations() -> None:
+  folder = tempfile.mkdtemp(prefix='jaxdeblur_compilations_')
+  atexit.register(shutil.rmtree, folder, ignore_errors=True)
+  for name, value in {
+      'jax_compilation_cache_dir': folder,
+      'jax_persistent_cache_min_compile_time_secs': 0.3}.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)  # For the processes it starts.
+
+
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  _share_compilations()
 
 # Every annotated shape of the package is checked in every call of the tests.
 install_import_hook('jaxdeblur', 'shape_checks.check')

@@ -21,7 +21,7 @@ def test_every_estimate_is_the_photographs_mean(make_weights, views):
   left, right = random.random((2, 1, 16, 24, 3), np.float32)
   center = jnp.asarray((left + right) / 2)
 
-  restored = weights.model.apply(
+  restored = jax.jit(weights.model.apply)(
       {'params': params}, {'center': center, 'left': left, 'right': right})
 
   for estimate in restored.pyramid:

@@ -28,15 +28,6 @@ from jaxdeblur.training.state import create_state
 LAST_STEP = 6
 
 
-@pytest.fixture(scope='module', autouse=True)
-def compilations(tmp_path_factory):
-  """Every run compiles the same step: once is enough."""
-  folder = tmp_path_factory.mktemp('compilations')
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  yield folder
-  jax.config.update('jax_compilation_cache_dir', None)
-
-
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):
   folder = tmp_path_factory.mktemp('photos')
@@ -78,9 +69,8 @@ def make_config(photos):
   return config
 
 
-def train_until_killed(photos, workdir, compilations, step):
+def train_until_killed(photos, workdir, step):
   """Trains in a process of its own that is killed before `step` is made."""
-  jax.config.update('jax_compilation_cache_dir', str(compilations))
   put_batch, made = partitioning.put_batch, []
 
   def put_or_die(batch, mesh):
@@ -139,14 +129,14 @@ def uninterrupted(photos, tmp_path_factory):
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    photos, compilations, tmp_path, losses, uninterrupted):
+    photos, tmp_path, losses, uninterrupted):
   """The losses of the resumed steps are those of an uninterrupted run, to the
   bit: parameters, optimizer, average and place in the data all come back."""
   whole, expected = uninterrupted
   # Killed after step 5, between the checkpoints of steps 4 and 6. The picture
   # of step 3 is a batch too.
   exit_code = run_process(
-      train_until_killed, photos, tmp_path, compilations, 7)
+      train_until_killed, photos, tmp_path, 7)
   assert exit_code == -signal.SIGKILL
 
   resumed = loop.train(make_config(photos), tmp_path)
@@ -168,9 +158,8 @@ def test_a_training_on_two_devices_goes_on_on_one(
     assert loss == pytest.approx(uninterrupted[1][step], rel=1e-3)
 
 
-def train_until_asked_to_stop(photos, workdir, compilations):
+def train_until_asked_to_stop(photos, workdir):
   """A cloud's SIGTERM comes while step 3 is made."""
-  jax.config.update('jax_compilation_cache_dir', str(compilations))
   put_batch, made = partitioning.put_batch, []
 
   def put_or_ask(batch, mesh):
@@ -185,9 +174,9 @@ def train_until_asked_to_stop(photos, workdir, compilations):
 
 
 def test_sigterm_saves_and_exits_with_0(
-    photos, compilations, tmp_path, losses, uninterrupted, capfd):
+    photos, tmp_path, losses, uninterrupted, capfd):
   assert run_process(
-      train_until_asked_to_stop, photos, tmp_path, compilations) == 0
+      train_until_asked_to_stop, photos, tmp_path) == 0
   assert 'Stopped at step 3 of 6, as asked' in capfd.readouterr().out
   assert load_weights(tmp_path).path.name == '3'
   loop.train(make_config(photos), tmp_path)
@@ -260,10 +249,9 @@ def test_a_workdir_that_cannot_be_written_is_said(photos, tmp_path, capsys):
   assert (tmp_path / 'file').read_text() == 'precious'
 
 
-def train_on_a_full_disk(photos, workdir, compilations):
+def train_on_a_full_disk(photos, workdir):
   """Files cannot grow over 4 KiB: as a disk that is full, to a program."""
   photos, workdir = pathlib.Path(photos), pathlib.Path(workdir)
-  jax.config.update('jax_compilation_cache_dir', str(compilations))
   config = make_config(photos)
   config.train.steps = 4
   assert jobs.run('train', config, jobs.Arguments(workdir=workdir)) == 0
@@ -275,12 +263,12 @@ def train_on_a_full_disk(photos, workdir, compilations):
 
 
 def test_a_full_disk_stops_and_keeps_what_there_was(
-    photos, compilations, tmp_path):
+    photos, tmp_path):
   # By pipes: what is printed into a file would meet the limit, too.
   result = subprocess.run(
       [sys.executable, '-c', 'import sys, training_test; '
        'training_test.train_on_a_full_disk(*sys.argv[1:])',
-       photos, tmp_path, compilations],
+       photos, tmp_path],
       env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
       capture_output=True, text=True, check=False)
   assert result.returncode == 1
