@@ -19,9 +19,10 @@ import pytest
 # etils asks once whether TensorFlow opens gs://; tests of buckets replace it.
 os.environ['EPATH_USE_TF'] = 'no'
 
-# Many tests train, or run a program that does: in one session each step is
-# compiled once, in whatever process, and the next session starts anew.
+
 def _share_compilations() -> None:
+  """Many tests train, or run a program that does: in one session each step is
+  compiled once, in whatever process, and the next session starts anew."""
   folder = tempfile.mkdtemp(prefix='jaxdeblur_compilations_')
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
   for name, value in {
