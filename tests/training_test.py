@@ -135,8 +135,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
   whole, expected = uninterrupted
   # Killed after step 5, between the checkpoints of steps 4 and 6. The picture
   # of step 3 is a batch too.
-  exit_code = run_process(
-      train_until_killed, photos, tmp_path, 7)
+  exit_code = run_process(train_until_killed, photos, tmp_path, 7)
   assert exit_code == -signal.SIGKILL
 
   resumed = loop.train(make_config(photos), tmp_path)
@@ -175,8 +174,7 @@ def train_until_asked_to_stop(photos, workdir):
 
 def test_sigterm_saves_and_exits_with_0(
     photos, tmp_path, losses, uninterrupted, capfd):
-  assert run_process(
-      train_until_asked_to_stop, photos, tmp_path) == 0
+  assert run_process(train_until_asked_to_stop, photos, tmp_path) == 0
   assert 'Stopped at step 3 of 6, as asked' in capfd.readouterr().out
   assert load_weights(tmp_path).path.name == '3'
   loop.train(make_config(photos), tmp_path)
@@ -262,8 +260,7 @@ def train_on_a_full_disk(photos, workdir):
   sys.exit(jobs.run('train', config, jobs.Arguments(workdir=workdir)))
 
 
-def test_a_full_disk_stops_and_keeps_what_there_was(
-    photos, tmp_path):
+def test_a_full_disk_stops_and_keeps_what_there_was(photos, tmp_path):
   # By pipes: what is printed into a file would meet the limit, too.
   result = subprocess.run(
       [sys.executable, '-c', 'import sys, training_test; '
