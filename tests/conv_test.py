@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdeblur.models import layers
 from jaxdeblur.ops import conv as conv_module
 from jaxdeblur.ops.conv import (
   conv,
@@ -91,3 +92,33 @@ def test_stands_in_for_the_convolution_of_flax(settings):
   variables = theirs.init(jax.random.key(0), x)
   np.testing.assert_array_equal(
       ours.apply(variables, x), theirs.apply(variables, x))
+
+
+class _Heads(nn.Module):
+  dtype: jnp.dtype = jnp.dtype(jnp.float32)
+  joint: bool = True
+
+  @nn.compact
+  def __call__(self, x):
+    names = 'first', 'second'
+    if self.joint:
+      return jnp.stack(layers.joint_conv(x, 3, names=names, dtype=self.dtype))
+    return jnp.stack([
+        layers.conv(3, name=name, dtype=self.dtype)(x) for name in names])
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_joint_convolution_is_two(dtype):
+  """With the same parameters, and the same start."""
+  x = _array(2, 9, 8, 4, seed=1)
+  joint, apart = (_Heads(jnp.dtype(dtype), joint) for joint in (True, False))
+  variables = joint.init(jax.random.key(0), x)
+  for ours, theirs in zip(*map(jax.tree.leaves, (
+      variables, apart.init(jax.random.key(0), x))), strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+  variables['params']['second']['bias'] += 1
+  out, expected = joint.apply(variables, x), apart.apply(variables, x)
+  assert out.dtype == dtype
+  np.testing.assert_allclose(
+      out.astype(jnp.float32), expected.astype(jnp.float32),
+      rtol=float(4 * jnp.finfo(dtype).eps), atol=1e-6)

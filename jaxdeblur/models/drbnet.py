@@ -18,6 +18,7 @@ from jaxdeblur.models.layers import (
   ResidualBlock,
   UpConv,
   conv,
+  joint_conv,
   leaky_relu,
 )
 from jaxdeblur.models.restored import Restored
@@ -122,22 +123,30 @@ class DynamicResidualBlock(nn.Module):
     features = self._convolve(
         image, _IMAGE_FEATURES[self.scale], 'image_conv')
     features = jnp.concatenate([decoded, features], axis=-1)
-    kernels = self._head(
-        features, _KERNEL_HEAD[self.scale], KERNEL_SIZE ** 2, 'kernel')
+    for_kernels, for_residual = self._begin_heads(features)
+    kernels = self._end_head(
+        for_kernels, _KERNEL_HEAD[self.scale], KERNEL_SIZE ** 2, 'kernel')
     # The activation after the last layer is in the table, easily overlooked.
-    residual = leaky_relu(
-        self._head(features, _RESIDUAL_HEAD[self.scale], 3, 'residual'))
+    residual = leaky_relu(self._end_head(
+        for_residual, _RESIDUAL_HEAD[self.scale], 3, 'residual'))
     filtered = dynamic_conv(image, kernels, self.dynamic_conv_method)
     return image + filtered + residual.astype(image.dtype), kernels
 
-  def _convolve(self, x, multiples, name):
-    for i, multiple in enumerate(multiples, start=1):
+  def _convolve(self, x, multiples, name, start=1):
+    for i, multiple in enumerate(multiples, start):
       x = leaky_relu(conv(
           multiple * self.width, name=f'{name}{i}', dtype=self.dtype)(x))
     return x
 
-  def _head(self, x, multiples, out_features, name):
-    x = self._convolve(x, multiples, f'{name}_conv')
+  def _begin_heads(self, features):
+    """The first convolution of either head, of as many features."""
+    multiple, _ = _KERNEL_HEAD[self.scale]
+    return map(leaky_relu, joint_conv(
+        features, multiple * self.width,
+        names=('kernel_conv1', 'residual_conv1'), dtype=self.dtype))
+
+  def _end_head(self, x, multiples, out_features, name):
+    x = self._convolve(x, multiples[1:], f'{name}_conv', start=2)
     return conv(
         out_features, kernel_size=1, name=f'{name}_out', dtype=self.dtype,
         kernel_init=_HEAD_INIT)(x)
