@@ -11,7 +11,6 @@ from jaxdeblur.models import layers
 from jaxdeblur.ops import conv as conv_module
 from jaxdeblur.ops.conv import (
   conv,
-  conv_general_dilated,
   kernel_gradient,
   up_conv,
 )
@@ -82,16 +81,38 @@ def test_sums_bfloat16_in_float32():
 
 
 @pytest.mark.parametrize('settings', [
-    dict(padding='SAME'), dict(kernel_dilation=2, padding=2),
-    dict(feature_group_count=2, padding=1), dict(padding=1)])
-def test_stands_in_for_the_convolution_of_flax(settings):
-  x = _array(1, 9, 8, 4, seed=1)
-  theirs = nn.Conv(6, (3, 3), **settings)
-  ours = nn.Conv(
-      6, (3, 3), conv_general_dilated=conv_general_dilated, **settings)
-  variables = theirs.init(jax.random.key(0), x)
-  np.testing.assert_array_equal(
-      ours.apply(variables, x), theirs.apply(variables, x))
+    dict(), dict(use_bias=False), dict(stride=2, dtype=jnp.dtype(jnp.bfloat16)),
+    dict(kernel_size=1)])
+def test_layer_is_that_of_flax(settings):
+  """Starts with the same parameters; the same results and gradients."""
+  size, stride = settings.get('kernel_size', 3), settings.get('stride', 1)
+  flax = nn.Conv(
+      6, (size, size), strides=stride, padding=size // 2,
+      kernel_init=nn.initializers.he_normal(),
+      bias_init=nn.initializers.normal(),
+      use_bias=settings.get('use_bias', True),
+      dtype=settings.get('dtype', jnp.float32))
+  layer = layers.Conv(6, bias_init=nn.initializers.normal(), **settings)
+  x = _array(2, 12, 13, 4, seed=1)
+  variables = layer.init(jax.random.key(0), x)
+  _assert_equal(variables, flax.init(jax.random.key(0), x))
+  out, to_ours = jax.vjp(layer.apply, variables, x)
+  expected, to_both = jax.vjp(flax.apply, variables, x)
+  assert out.dtype == expected.dtype
+  np.testing.assert_array_equal(out, expected)
+  slopes = _array(*out.shape, seed=2).astype(out.dtype)
+  _assert_close(to_ours(slopes), to_both(slopes), out.dtype)
+
+
+def _assert_equal(ours, theirs):
+  jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def _assert_close(ours, theirs, dtype):
+  tolerance = float(8 * jnp.finfo(dtype).eps)
+  jax.tree.map(lambda ours, theirs: np.testing.assert_allclose(
+      ours, theirs, rtol=tolerance, atol=tolerance * abs(theirs).max()),
+      ours, theirs)
 
 
 class _Heads(nn.Module):
@@ -104,7 +125,7 @@ class _Heads(nn.Module):
     if self.joint:
       return jnp.stack(layers.joint_conv(x, 3, names=names, dtype=self.dtype))
     return jnp.stack([
-        layers.conv(3, name=name, dtype=self.dtype)(x) for name in names])
+        layers.Conv(3, name=name, dtype=self.dtype)(x) for name in names])
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
@@ -113,9 +134,7 @@ def test_joint_convolution_is_two(dtype):
   x = _array(2, 9, 8, 4, seed=1)
   joint, apart = (_Heads(jnp.dtype(dtype), joint) for joint in (True, False))
   variables = joint.init(jax.random.key(0), x)
-  for ours, theirs in zip(*map(jax.tree.leaves, (
-      variables, apart.init(jax.random.key(0), x))), strict=True):
-    np.testing.assert_array_equal(ours, theirs)
+  _assert_equal(variables, apart.init(jax.random.key(0), x))
   variables['params']['second']['bias'] += 1
   out, expected = joint.apply(variables, x), apart.apply(variables, x)
   assert out.dtype == dtype

@@ -167,7 +167,7 @@ def _record(monkeypatch, variables, views):
   def take_down(call, args, kwargs, context):
     out = call(*args, **kwargs)
     path = '/'.join(context.module.path)
-    if path in names:
+    if path in names and context.method_name == '__call__':
       seen[names[path]] = leaky(out)
     if path == 'encoder_decoder':
       seen.update({f'dec_d{scale}': decoded for scale, decoded in out.items()})

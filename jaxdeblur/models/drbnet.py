@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdeblur.models.layers import (
+  FLOAT32,
+  Conv,
   ResidualBlock,
   UpConv,
-  conv,
   joint_conv,
   leaky_relu,
 )
@@ -40,9 +41,6 @@ _RESIDUAL_HEAD = {8: (8, 2), 4: (4, 2), 2: (2, 2), 1: (2, 2)}
 # untrained network must start near the identity or its first steps diverge.
 _HEAD_INIT = nn.initializers.variance_scaling(1e-3, 'fan_in', 'normal')
 
-# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
-_FLOAT32 = jnp.dtype(jnp.float32)
-
 
 class Encoder(nn.Module):
   """Four levels of three convolutions, then the bottleneck (Tab. S2).
@@ -51,7 +49,7 @@ class Encoder(nn.Module):
   published network has; only so does the parameter count match Tab. S1.
   """
   width: int
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(
@@ -62,20 +60,20 @@ class Encoder(nn.Module):
       features = self.width * 2 ** (level - 1)
       for i in range(1, 4):
         stride = 2 if level > 1 and i == 1 else 1
-        x = leaky_relu(conv(
+        x = leaky_relu(Conv(
             features, stride=stride, name=f'level{level}_conv{i}',
             dtype=self.dtype)(x))
       skips.append(x)
-    x = leaky_relu(conv(8 * self.width, name='neck_in', dtype=self.dtype)(x))
+    x = leaky_relu(Conv(8 * self.width, name='neck_in', dtype=self.dtype)(x))
     for i in (1, 2):
       x = ResidualBlock(name=f'neck_res{i}', dtype=self.dtype)(x)
-    x = leaky_relu(conv(8 * self.width, name='neck_out', dtype=self.dtype)(x))
+    x = leaky_relu(Conv(8 * self.width, name='neck_out', dtype=self.dtype)(x))
     return skips[:3], x
 
 
 class DecoderLevel(nn.Module):
   """Doubles the size, adds the encoder's features, two residual blocks."""
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(
@@ -92,7 +90,7 @@ class EncoderDecoder(nn.Module):
   """Features of a photograph at 1/8, 1/4, 1/2 and full size (Tab. S2)."""
   width: int
   remat: bool = False
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> dict[int, Array]:
@@ -114,7 +112,7 @@ class DynamicResidualBlock(nn.Module):
   scale: int
   width: int
   dynamic_conv_method: Method = 'auto'
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(
@@ -134,7 +132,7 @@ class DynamicResidualBlock(nn.Module):
 
   def _convolve(self, x, multiples, name, start=1):
     for i, multiple in enumerate(multiples, start):
-      x = leaky_relu(conv(
+      x = leaky_relu(Conv(
           multiple * self.width, name=f'{name}{i}', dtype=self.dtype)(x))
     return x
 
@@ -147,7 +145,7 @@ class DynamicResidualBlock(nn.Module):
 
   def _end_head(self, x, multiples, out_features, name):
     x = self._convolve(x, multiples[1:], f'{name}_conv', start=2)
-    return conv(
+    return Conv(
         out_features, kernel_size=1, name=f'{name}_out', dtype=self.dtype,
         kernel_init=_HEAD_INIT)(x)
 
@@ -170,7 +168,7 @@ class DRBNet(nn.Module):
   width: int = 32
   dynamic_conv_method: Method = 'auto'
   remat: bool = False
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   size_multiple = SIZE_MULTIPLE
   reblurs = False
@@ -215,7 +213,7 @@ class DRBNetBaseline(nn.Module):
   """
   views: tuple[str, ...] = ('center',)
   width: int = 32
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   size_multiple = SIZE_MULTIPLE
   reblurs = False
@@ -235,7 +233,7 @@ class DRBNetBaseline(nn.Module):
     center, encoder_input = _read_views(self.views, views)
     decoded = EncoderDecoder(
         self.width, name='encoder_decoder', dtype=self.dtype)(encoder_input)
-    residual = conv(
+    residual = Conv(
         3, kernel_size=1, name='out', dtype=self.dtype,
         kernel_init=_HEAD_INIT)(decoded[1])
     image = (center + residual.astype(center.dtype) + 1) / 2

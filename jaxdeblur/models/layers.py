@@ -8,11 +8,14 @@ from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdeblur.ops.conv import conv as convolve, conv_general_dilated, up_conv
+from jaxdeblur.ops.conv import add_bias, conv, up_conv
 
 Initializer = Callable[..., jax.Array]
 
 _HE_NORMAL = nn.initializers.he_normal()
+
+# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
+FLOAT32 = jnp.dtype(jnp.float32)
 
 LEAKY_SLOPE = 0.1  # DRBNet's; the paper does not print it, its network has it.
 
@@ -21,42 +24,38 @@ def leaky_relu(x: Array) -> Array:
   return nn.leaky_relu(x, LEAKY_SLOPE)
 
 
-def conv(
-    features: int,
-    kernel_size: int = 3,
-    stride: int = 1,
-    *,
-    name: str,
-    dtype: jnp.dtype = jnp.float32,
-    kernel_init: Initializer = _HE_NORMAL,
-    bias_init: Initializer = nn.initializers.zeros,
-    use_bias: bool = True,
-) -> nn.Conv:
-  """Makes a convolution that pads (k - 1) // 2 zeros on both sides.
+class Conv(nn.Module):
+  """A convolution that pads (k - 1) // 2 zeros on both sides.
 
-  The padding is written out: with stride 2, 'SAME' pads (0, 1), while the
-  published networks pad (1, 1).
+  `nn.Conv` with gradients that are fast on a CPU as well. The padding is the
+  same on both sides: with stride 2, 'SAME' pads (0, 1), while the published
+  networks pad (1, 1).
   """
-  pad = (kernel_size - 1) // 2
-  return nn.Conv(
-      features, (kernel_size, kernel_size), strides=(stride, stride),
-      padding=((pad, pad), (pad, pad)), kernel_init=kernel_init,
-      bias_init=bias_init, dtype=dtype, use_bias=use_bias,
-      conv_general_dilated=conv_general_dilated, name=name)
-
-
-class ConvParameters(nn.Module):
-  """The parameters of a 3 x 3 `conv`, for those who apply them otherwise."""
   features: int
-  dtype: jnp.dtype = jnp.float32
+  kernel_size: int = 3
+  stride: int = 1
+  dtype: jnp.dtype = FLOAT32
+  kernel_init: Initializer = _HE_NORMAL
+  bias_init: Initializer = nn.initializers.zeros
+  use_bias: bool = True
+
+  def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b u v d']:
+    kernel, bias = self.make_parameters(x.shape[-1])
+    pad = (self.kernel_size - 1) // 2
+    x = conv(x.astype(self.dtype), kernel, (self.stride, self.stride),
+             ((pad, pad), (pad, pad)))
+    return x if bias is None else add_bias(x, bias)
 
   @nn.compact
-  def __call__(
+  def make_parameters(
       self, channels: int
-  ) -> tuple[Float[Array, '3 3 {channels} d'], Float[Array, ' d']]:
+  ) -> tuple[Float[Array, 'k k {channels} d'], Float[Array, ' d'] | None]:
+    """Kernel and bias for such pictures, for those who apply them otherwise."""
     kernel = self.param(
-        'kernel', _HE_NORMAL, (3, 3, channels, self.features))
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+        'kernel', self.kernel_init,
+        (self.kernel_size, self.kernel_size, channels, self.features))
+    bias = (self.param('bias', self.bias_init, (self.features,))
+            if self.use_bias else None)
     return tuple(nn.dtypes.promote_dtype(kernel, bias, dtype=self.dtype))
 
 
@@ -65,7 +64,7 @@ def joint_conv(
     features: int,
     *,
     names: tuple[str, str],
-    dtype: jnp.dtype = jnp.float32,
+    dtype: jnp.dtype = FLOAT32,
 ) -> tuple[Float[Array, 'b h w {features}'], Float[Array, 'b h w {features}']]:
   """Applies two 3 x 3 convolutions to the same pictures, as one on a CPU.
 
@@ -76,30 +75,27 @@ def joint_conv(
   Args:
     x: what both read.
     features: of each.
-    names: of their parameters, each as those of a `conv`.
+    names: of their parameters, each as those of a `Conv`.
     dtype: of the convolutions.
 
   Returns:
     The features of either.
   """
-  parameters = [ConvParameters(features, dtype, name=name)(x.shape[-1])
-                for name in names]
+  parameters = [
+      Conv(features, dtype=dtype, name=name).make_parameters(x.shape[-1])
+      for name in names]
 
   def joint(x, parameters):
     kernel, bias = (
         jnp.concatenate(pair, axis=-1) for pair in zip(*parameters))
-    return tuple(jnp.split(_add_bias(convolve(x, kernel), bias), 2, axis=-1))
+    return tuple(jnp.split(add_bias(conv(x, kernel), bias), 2, axis=-1))
 
   def apart(x, parameters):
-    return tuple(_add_bias(convolve(x, kernel), bias)
+    return tuple(add_bias(conv(x, kernel), bias)
                  for kernel, bias in parameters)
 
   return lax.platform_dependent(
       x.astype(dtype), parameters, cpu=joint, default=apart)
-
-
-def _add_bias(x, bias):
-  return x + bias[None, None, None]
 
 
 class UpConv(nn.Module):
@@ -108,7 +104,7 @@ class UpConv(nn.Module):
   `nn.ConvTranspose` with gradients that are fast on a CPU as well.
   """
   features: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = FLOAT32
   kernel_init: Initializer = _HE_NORMAL
   use_bias: bool = True
 
@@ -123,12 +119,12 @@ class UpConv(nn.Module):
     x, kernel, bias = nn.dtypes.promote_dtype(
         x, kernel, bias, dtype=self.dtype)
     x = up_conv(x, kernel)
-    return x if bias is None else _add_bias(x, bias)
+    return x if bias is None else add_bias(x, bias)
 
 
 class ResidualBlock(nn.Module):
   """x + conv(lrelu(conv(x))), with no activation after the sum."""
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = FLOAT32
   slope: float = LEAKY_SLOPE
   use_bias: bool = True
   kernel_init: Initializer = _HE_NORMAL
@@ -136,7 +132,7 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
     def half(name):
-      return conv(
+      return Conv(
           x.shape[-1], name=name, dtype=self.dtype, use_bias=self.use_bias,
           kernel_init=self.kernel_init)
 

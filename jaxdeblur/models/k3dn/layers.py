@@ -28,8 +28,8 @@ def leaky_relu(x: Array) -> Array:
 
 def conv(
     features: int, *, name: str, dtype: jnp.dtype, stride: int = 1
-) -> nn.Conv:
-  return layers.conv(
+) -> layers.Conv:
+  return layers.Conv(
       features, stride=stride, name=name, dtype=dtype, use_bias=False,
       kernel_init=TORCH_INIT)
 

@@ -26,6 +26,7 @@ from jaxdeblur.models.k3dn.layers import (
 )
 from jaxdeblur.models.k3dn.psf_block import PSFBlock
 from jaxdeblur.models.k3dn.srp import SRPBlock
+from jaxdeblur.models.layers import FLOAT32
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.models.views import check_views
 from jaxdeblur.ops.windows import join_windows, split_windows
@@ -37,9 +38,6 @@ VARIANTS = {  # Tab. 6.
     'large': dict(base_channels=48, num_blocks=4),
 }
 WINDOW = (18, 14)  # Height and width of a patch, in pixels at 1/8 (Tab. 9).
-
-# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
-_FLOAT32 = jnp.dtype(jnp.float32)
 
 
 class K3DN(nn.Module):
@@ -71,7 +69,7 @@ class K3DN(nn.Module):
   psf_mode: str = 'released'
   feature_extractor: str = 'released'
   cost_shifts: Sequence[int] = (0, 1, 2, 3)
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   # Two patches: what the published program pads to.
   size_multiple = (16 * WINDOW[0], 16 * WINDOW[1])
@@ -161,7 +159,7 @@ class Encoder(nn.Module):
   """Halves the size three times, with residual blocks after each (Tab. 13)."""
   base_channels: int
   num_blocks: int
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(
@@ -182,7 +180,7 @@ class Decoder(nn.Module):
   """Doubles the size three times and adds the encoder's features (Tab. 13)."""
   base_channels: int
   num_blocks: int
-  dtype: jnp.dtype = _FLOAT32
+  dtype: jnp.dtype = FLOAT32
 
   @nn.compact
   def __call__(

@@ -33,7 +33,7 @@ class SRPBlock(nn.Module):
   """
   blocks: int
   zero_start: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: jnp.dtype = layers.FLOAT32
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
@@ -42,7 +42,7 @@ class SRPBlock(nn.Module):
     torch_start = torch_bias(9 * channels)
 
     def conv(name, kernel_init=TORCH_INIT, bias_init=torch_start):
-      return layers.conv(
+      return layers.Conv(
           channels, name=name, dtype=self.dtype, kernel_init=kernel_init,
           bias_init=bias_init)
 
