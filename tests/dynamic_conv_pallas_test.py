@@ -9,6 +9,7 @@ import multiprocessing
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
@@ -83,25 +84,35 @@ def test_kernels_and_image_differ_in_type():
       out, dynamic_conv(image, kernels, 'unfold'), rtol=0, atol=1e-5)
 
 
-def _filter_on_two_devices():
-  """Filters and differentiates where each device has half of the batch."""
-  jax.config.update('jax_num_cpu_devices', 2)
-  mesh = partitioning.make_mesh()
+def _filter_on_a_mesh(sizes, specs):
+  """Filters and differentiates inputs that are split like this."""
+  jax.config.update('jax_num_cpu_devices', 4)
+  mesh = partitioning.make_mesh(sizes)
   inputs = jax.device_put(
-      _inputs(3, 3, 5, 6, batch=2), partitioning.pictures(mesh))
+      _inputs(3, 3, 4, 6, batch=4),
+      tuple(NamedSharding(mesh, PartitionSpec(*spec)) for spec in specs))
   program = _filter_and_differentiate('pallas').lower(*inputs).compile()
-  assert 'all-gather' not in program.as_text()
+  if 'height' not in sizes:
+    assert 'all-gather' not in program.as_text()
   for result, expected in zip(
       program(*inputs), _filter_and_differentiate('unfold')(*inputs),
       strict=True):
-    assert len(result.sharding.device_set) == 2
+    assert not result.is_fully_replicated
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
 
 
-def test_each_device_filters_its_part_of_the_batch():
-  """In a process of its own that sees two devices."""
+@pytest.mark.parametrize(('sizes', 'specs'), [
+    (dict(data=2, fsdp=2), [(('data', 'fsdp'),)] * 3),
+    (dict(data=2, height=2), [('data', 'height')] * 3),
+    (dict(data=2, height=2), [('data', 'height'), ('data',), (None, 'height')]),
+], ids=['pictures', 'rows', 'mixed'])
+def test_each_device_filters_its_part_of_the_batch(sizes, specs):
+  """In a process of its own that sees four devices.
+
+  Those that have rows of the same pictures filter these whole.
+  """
   process = multiprocessing.get_context('spawn').Process(
-      target=_filter_on_two_devices)
+      target=_filter_on_a_mesh, args=(sizes, specs))
   process.start()
   process.join()
   assert process.exitcode == 0
@@ -112,6 +123,13 @@ def test_what_does_not_fit_is_refused():
     jax.eval_shape(
         lambda *inputs: dynamic_conv(*inputs, 'pallas'),
         *_inputs(7, 256, 4, 4)[:2])
+
+
+def test_float64_is_refused():
+  with jax.enable_x64(True), pytest.raises(
+      ValueError, match=r"sums in float32.*of float64.*choose 'taps'"):
+    image, kernels, _ = (x.astype(jnp.float64) for x in _inputs(3, 3, 4, 4))
+    dynamic_conv(image, kernels, 'pallas')
 
 
 def _compile(tpu, function, *inputs):

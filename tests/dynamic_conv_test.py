@@ -121,6 +121,24 @@ def test_float32_image_keeps_its_type_under_bfloat16_kernels(method):
   assert out.dtype == jnp.float32
 
 
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize(
+    'float64', [('image',), ('kernels',), ('image', 'kernels')], ids='-'.join)
+def test_sums_in_float64(method, float64):
+  """If one of the two has that type; the result is rounded to the image's."""
+  with jax.enable_x64(True):
+    image, kernels = (
+        x.astype(jnp.float64 if name in float64 else jnp.float32)
+        for name, x in zip(('image', 'kernels'), _case(3, 3, 4, 5)))
+    out = dynamic_conv(image, kernels, method)
+    assert out.dtype == image.dtype
+    np.testing.assert_allclose(
+        out, _by_loops(image, kernels), atol=1e-14,
+        rtol=0 if 'image' in float64 else 2 ** -24)
+    gradients = _gradients(method, image, kernels, image)
+    assert [x.dtype for x in gradients] == [image.dtype, kernels.dtype]
+
+
 def _gradients(method, image, kernels, cotangent):
   return jax.jit(jax.grad(
       lambda image, kernels: jnp.vdot(

@@ -119,8 +119,8 @@ def test_a_mesh_that_does_not_fit_is_said(
     eight_devices.submit(check_batch, sizes, batch_size, height).result()
 
 
-def restore_with(rows, picture):
-  model = registry.create('drbnet', width=4)
+def restore_with(rows, picture, method='taps'):
+  model = registry.create('drbnet', width=4, dynamic_conv_method=method)
   variables = initialise(model, picture[None, :8, :8])
   weights = Weights({}, model, variables, epath.Path('nowhere'))
   mesh = partitioning.make_mesh(dict(height=rows, data=8 // rows))
@@ -133,4 +133,13 @@ def test_devices_share_the_rows_of_a_picture(eight_devices):
   alone, shared = (
       eight_devices.submit(restore_with, rows, picture).result()
       for rows in (1, 4))
+  np.testing.assert_allclose(shared, alone, atol=1e-6)
+
+
+def test_devices_that_share_rows_may_use_the_kernel(eight_devices):
+  """Where they divide the rows of the smallest scale, an eighth, as well."""
+  picture = np.random.default_rng(0).random((64, 40, 3), np.float32)
+  alone, shared = (
+      eight_devices.submit(restore_with, *how).result()
+      for how in ((1, picture), (4, picture, 'pallas')))
   np.testing.assert_allclose(shared, alone, atol=1e-6)

@@ -23,8 +23,9 @@ def dynamic_conv(
   out[y, x, c] = sum_ij kernels[y, x, k i + j] image[y + i - r, x + j - r, c]
   with r = k // 2, i the row offset and j the column offset: a correlation, one
   kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3, dynconv).
-  Beyond its border the image repeats its edge. Sums in float32, whatever the
-  inputs' type, and returns the image's type.
+  Beyond its border the image repeats its edge. Sums in float32, or in float64
+  if an input is, and returns the image's type. Differentiable backwards
+  (`jax.grad`), not forwards (`jax.jvp`), except by 'unfold'.
 
   Args:
     image: the picture, any number of channels, any range.
@@ -44,7 +45,8 @@ def dynamic_conv(
   Raises:
     ValueError: the kernels are not square and odd, their batch, height or width
       is not the image's, or the method is unknown; or 'pallas' is asked for
-      with kernels or channels too many for a TPU's vector memory.
+      with float64, or with kernels or channels too many for a TPU's vector
+      memory.
   """
   size = _kernel_size(image.shape, kernels.shape)
   if method not in METHODS:
@@ -63,13 +65,14 @@ def dynamic_conv(
 def _unfold(image, kernels, size):
   radius = size // 2
   _, height, width, _ = image.shape
-  padded = _pad_edge(image.astype(jnp.float32), radius)
+  precise = _sum_type(image, kernels)
+  padded = _pad_edge(image.astype(precise), radius)
   patches = jnp.stack(
       [padded[:, i:i + height, j:j + width]
        for i in range(size) for j in range(size)],
       axis=-1)  # [b, h, w, c, k2]
   out = jnp.einsum(
-      'bhwck,bhwk->bhwc', patches, kernels.astype(jnp.float32),
+      'bhwck,bhwk->bhwc', patches, kernels.astype(precise),
       precision='highest')
   return out.astype(image.dtype)
 
@@ -87,11 +90,19 @@ def _pallas(image, kernels):
   # Imported here: it takes a quarter of a second, and few need it.
   from jaxdeblur.ops import dynamic_conv_pallas, dynamic_conv_triton
 
+  if _sum_type(image, kernels) != jnp.float32:
+    raise ValueError(
+        f"The dynamic convolution 'pallas' sums in float32, and got an image "
+        f"of {image.dtype} and kernels of {kernels.dtype}: choose 'taps'.")
   image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
   dynamic_conv_pallas.check_fits(image, kernels)
   return lax.platform_dependent(
       image, kernels, cuda=dynamic_conv_triton.filter_planes,
       default=dynamic_conv_pallas.filter_planes).transpose(0, 2, 3, 1)
+
+
+def _sum_type(image, kernels):
+  return jnp.result_type(image, kernels, jnp.float32)
 
 
 def _planar(x):
@@ -108,16 +119,17 @@ def _planar(x):
 def _filter_planes(padded, kernels, size):
   """Sums the taps: [b, c, h + 2r, w + 2r], [b, k2, h, w] -> [b, c, h, w]."""
   height, width = kernels.shape[2:]
+  precise = _sum_type(padded, kernels)
 
   def add_row(i, total):
     rows = lax.dynamic_slice_in_dim(padded, i, height, axis=2)
     taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
     for j in range(size):
-      tap = taps[:, None, j].astype(jnp.float32)
+      tap = taps[:, None, j].astype(precise)
       total += tap * rows[..., j:j + width]
     return total
 
-  total = jnp.zeros((*padded.shape[:2], height, width), jnp.float32)
+  total = jnp.zeros((*padded.shape[:2], height, width), precise)
   return _for_each_row(size, add_row, total)
 
 
@@ -133,6 +145,7 @@ def _filter_planes_backward(size, saved, cotangent):
   """
   padded, kernels = saved
   height, width = kernels.shape[2:]
+  precise = cotangent.dtype
   cotangent = lax.optimization_barrier(cotangent)
 
   def add_row(i, gradients):
@@ -141,9 +154,9 @@ def _filter_planes_backward(size, saved, cotangent):
     taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
     to_rows, to_taps = 0., []
     for j in range(size):
-      neighbours = rows[..., j:j + width].astype(jnp.float32)
+      neighbours = rows[..., j:j + width].astype(precise)
       to_taps.append((cotangent * neighbours).sum(axis=1))
-      tap = taps[:, None, j].astype(jnp.float32)
+      tap = taps[:, None, j].astype(precise)
       to_rows += jnp.pad(
           tap * cotangent, ((0, 0), (0, 0), (0, 0), (j, size - 1 - j)))
     to_rows += lax.dynamic_slice_in_dim(to_padded, i, height, axis=2)
@@ -155,7 +168,7 @@ def _filter_planes_backward(size, saved, cotangent):
 
   to_padded, to_kernels = _for_each_row(
       size, add_row,
-      (jnp.zeros(padded.shape, jnp.float32), jnp.zeros_like(kernels)))
+      (jnp.zeros(padded.shape, precise), jnp.zeros_like(kernels)))
   return to_padded.astype(padded.dtype), to_kernels
 
 

@@ -5,12 +5,14 @@ import re
 
 import jax
 from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 def by_batch(sharding_rule: str) -> Callable[[Callable], Callable]:
   """Makes a decorator that splits a function's batch over devices.
 
-  XLA cannot do that to a kernel's call.
+  XLA cannot do that to a kernel's call. Arrays that are split along other axes
+  as well, such as a picture's rows, are gathered along these.
 
   Args:
     sharding_rule: the axes of arguments and results by name, the batch first,
@@ -18,8 +20,12 @@ def by_batch(sharding_rule: str) -> Callable[[Callable], Callable]:
   """
   def decorate(function):
     def partition(mesh, operands, results):
-      return (mesh, function, jax.tree.map(lambda x: x.sharding, results),
-              jax.tree.map(lambda x: x.sharding, operands))
+      specs = [x.sharding.spec for x in jax.tree.leaves((operands, results))]
+      # What they come with may differ, and split rows in spite of the rule.
+      batch = next((spec[0] for spec in specs if spec and spec[0]), None)
+      split = NamedSharding(mesh, PartitionSpec(batch))
+      return (mesh, function, jax.tree.map(lambda _: split, results),
+              jax.tree.map(lambda _: split, operands))
 
     axes = dict.fromkeys(re.findall(r'\w', sharding_rule))  # Each once.
     partitioned = custom_partitioning(function)
