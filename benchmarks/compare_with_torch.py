@@ -1,12 +1,14 @@
-"""Times DRBNet here and in PyTorch, in turns, on a CPU.
+"""Times DRBNet here and in PyTorch, in turns, on a CPU or an NVIDIA GPU.
 
   pip install 'jaxdeblur[torch]'
   python -m benchmarks.compare_with_torch
   python -m benchmarks.compare_with_torch --what forward --width 32 \\
     --batch 1 --size 256 256
+  python -m benchmarks.compare_with_torch --device gpu --dtype bfloat16 \\
+    --what forward --width 32 --batch 1 --size 720 1280 --channels_last
 
 The first times a step of training without the optimiser (forward pass, loss,
-gradients to all parameters), the second a forward pass. Both networks have the
+gradients to all parameters), the others a forward pass. Both networks have the
 same parameters and pictures; their results must agree before anything is timed.
 Then they take turns, so that what else the machine does meets both; each is
 timed until its result is there. Printed are
@@ -17,14 +19,20 @@ timed until its result is there. Printed are
 - core seconds: the median time that cores spent on a step. It depends less on
   what else runs; with --threads 1, where no thread waits for another, least;
 - memory: the largest resident memory of a process that runs one framework
-  alone, counted after its first steps, which in JAX compile (Linux only).
+  alone, counted after its first steps, which in JAX compile (Linux only). On a
+  GPU, what JAX's program takes by its compiler's plan, and the most that
+  PyTorch's allocator gave out in a step.
 
 PyTorch runs eagerly (benchmarks/torch_drbnet.py), with channels first as the
-network was published, or last with --channels_last.
+network was published, or last with --channels_last; with --torch_compile, as
+torch.compile has it. In bfloat16 it runs under torch.autocast. Both frameworks
+may multiply float32 in TF32 on a GPU, and both try algorithms while warming up.
 """
 
 import argparse
 from collections.abc import Callable
+import contextlib
+import dataclasses
 import importlib.metadata
 import os
 import pathlib
@@ -35,7 +43,9 @@ import time
 
 import numpy as np
 
-Step = Callable[[], float]
+# The losses, or means of results, may differ by so much of themselves.
+_TOLERANCES = {('cpu', 'float32'): 1e-4, ('gpu', 'float32'): 1e-3,
+               ('gpu', 'bfloat16'): 1e-2}
 
 _FRAMEWORKS = ('jax', 'torch')
 _WARM_UP = 3
@@ -43,19 +53,35 @@ _PYRAMID_WEIGHTS = (0.1, 0.1, 0.2, 1.0)  # From 1/8 to full size.
 _EPSILON = 1e-3  # Of the Charbonnier loss.
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+  """What is timed, of one framework.
+
+  Attributes:
+    run: a step; returns its loss, or its result's mean.
+    memory: the bytes that it takes of a GPU's memory.
+  """
+  run: Callable[[], float]
+  memory: Callable[[], int]
+
+
 def main() -> None:
   arguments = _parse_arguments()
   # Before either framework starts its threads.
   os.environ['NPROC'] = str(arguments.threads)
   os.environ['OMP_NUM_THREADS'] = str(arguments.threads)
-  os.environ['JAX_PLATFORMS'] = 'cpu'
+  if arguments.device == 'cpu':
+    os.environ['JAX_PLATFORMS'] = 'cpu'
+  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
   make_steps = {'jax': _make_jax_step, 'torch': _make_torch_step}
   if arguments.alone:
     step = make_steps[arguments.alone](arguments)
-    print(_measure_memory(step))
+    print(_resident_memory(step) if arguments.device == 'cpu'
+          else _memory_of_gpu(step))
     return
   steps = {name: make_steps[name](arguments) for name in _FRAMEWORKS}
-  _check_agreement(steps)
+  _check_agreement(
+      steps, _TOLERANCES[arguments.device, arguments.dtype])
   load = os.getloadavg()[0]
   seconds = _time_in_turns(steps, arguments.repeats)
   _print_table(arguments, seconds, load)
@@ -70,15 +96,24 @@ def _parse_arguments() -> argparse.Namespace:
   parser.add_argument('--batch', type=int, default=8)
   parser.add_argument('--size', type=int, nargs=2, default=(96, 96),
                       metavar=('HEIGHT', 'WIDTH'), help='multiples of 8, px')
+  parser.add_argument('--device', choices=('cpu', 'gpu'), default='cpu')
+  parser.add_argument('--dtype', choices=('float32', 'bfloat16'),
+                      default='float32', help='of convolutions')
+  parser.add_argument('--method', default='auto',
+                      help='of our dynamic convolution')
   parser.add_argument('--repeats', type=int, default=15)
   parser.add_argument('--threads', type=int, default=2)
   parser.add_argument('--channels_last', action='store_true',
                       help="PyTorch's layout")
+  parser.add_argument('--torch_compile', action='store_true')
   parser.add_argument('--ynnpack', action='store_true',
                       help='leave convolutions to YNNPACK, as jax.jit does')
   parser.add_argument('--alone', choices=_FRAMEWORKS,
                       help='only print the memory of one, in bytes')
-  return parser.parse_args()
+  arguments = parser.parse_args()
+  if (arguments.device, arguments.dtype) not in _TOLERANCES:
+    parser.error('bfloat16 is compared on a GPU only: add --device gpu')
+  return arguments
 
 
 def _make_jax_step(arguments) -> Step:
@@ -89,29 +124,35 @@ def _make_jax_step(arguments) -> Step:
   from jaxdeblur.convert import torch_drbnet
   from jaxdeblur.models import registry
 
-  model = registry.create('drbnet', width=arguments.width)
-  variables = jax.device_put(torch_drbnet.convert(_weights(arguments)))
-  blurred, sharp = jax.device_put(_pictures(arguments))
+  model = registry.create(
+      'drbnet', width=arguments.width, dtype=arguments.dtype,
+      dynamic_conv_method=arguments.method)
 
-  def compute_loss(variables):
+  def compute_loss(variables, blurred, sharp):
     restored = model.apply(variables, {'center': blurred})
     return losses.pyramid_charbonnier(
         restored.pyramid, sharp, _PYRAMID_WEIGHTS)
 
-  def restore(variables):
+  def restore(variables, blurred, _):
     return model.apply(variables, {'center': blurred}).image
 
-  compile_network = jax.jit if arguments.ynnpack else jit
-  restore = compile_network(restore)
-  train = compile_network(jax.value_and_grad(compute_loss))
+  inputs = jax.device_put(
+      (torch_drbnet.convert(_weights(arguments)), *_pictures(arguments)))
+  program = (jax.jit if arguments.ynnpack else jit)(
+      restore if arguments.what == 'forward'
+      else jax.value_and_grad(compute_loss)).lower(*inputs).compile()
 
-  def step():
-    if arguments.what == 'forward':
-      return float(restore(variables).block_until_ready().mean())
-    loss, _ = jax.block_until_ready(train(variables))
-    return float(loss)
+  def run():
+    result = jax.block_until_ready(program(*inputs))
+    return float(
+        result.mean() if arguments.what == 'forward' else result[0])
 
-  return step
+  def memory():
+    plan = program.memory_analysis()
+    return (plan.argument_size_in_bytes + plan.output_size_in_bytes
+            + plan.temp_size_in_bytes)
+
+  return Step(run, memory)
 
 
 def _make_torch_step(arguments) -> Step:
@@ -120,18 +161,27 @@ def _make_torch_step(arguments) -> Step:
   from benchmarks.torch_drbnet import DRBNet
 
   torch.set_num_threads(arguments.threads)
+  torch.backends.cudnn.benchmark = True
+  torch.backends.cudnn.allow_tf32 = True
+  torch.backends.cuda.matmul.allow_tf32 = True
+  device = 'cuda' if arguments.device == 'gpu' else 'cpu'
   layout = (torch.channels_last if arguments.channels_last
             else torch.contiguous_format)
   network = DRBNet(width=arguments.width)
   network.load_state_dict({
       name: torch.tensor(array) for name, array in _weights(arguments).items()})
-  network.to(memory_format=layout)
+  network.to(device, memory_format=layout)
+  apply = torch.compile(network) if arguments.torch_compile else network
   blurred, sharp = (
-      torch.tensor(picture).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+      torch.tensor(picture).permute(0, 3, 1, 2).contiguous(
+          memory_format=layout).to(device)
       for picture in _pictures(arguments))
+  cast = (torch.autocast(device, torch.bfloat16)
+          if arguments.dtype == 'bfloat16' else contextlib.nullcontext())
 
   def compute_loss():
-    _, estimates, _ = network(2 * blurred - 1)
+    with cast:
+      _, estimates, _ = apply(2 * blurred - 1)
     total = 0
     for estimate, weight in zip(estimates, _PYRAMID_WEIGHTS):
       shrunk = torch.nn.functional.avg_pool2d(
@@ -140,17 +190,22 @@ def _make_torch_step(arguments) -> Step:
       total = total + weight * (error.square() + _EPSILON ** 2).sqrt().mean()
     return total
 
-  def step():
+  def run():
     if arguments.what == 'forward':
-      with torch.no_grad():
-        restored, _, _ = network(2 * blurred - 1)
-        return float((restored.mean() + 1) / 2)
+      with torch.no_grad(), cast:
+        restored, _, _ = apply(2 * blurred - 1)
+        return float((restored.float().mean() + 1) / 2)
     network.zero_grad()
     loss = compute_loss()
     loss.backward()
-    return loss.item()
+    return loss.item()  # Waits for the gradients too: they were asked before.
 
-  return step
+  def memory():
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated()
+
+  return Step(run, memory)
 
 
 def _weights(arguments) -> dict[str, np.ndarray]:
@@ -171,14 +226,17 @@ def _pictures(arguments) -> tuple[np.ndarray, np.ndarray]:
   return random.random(shape, np.float32), random.random(shape, np.float32)
 
 
-def _check_agreement(steps: dict[str, Step]) -> None:
+def _check_agreement(steps: dict[str, Step], tolerance: float) -> None:
   """Warms up, too."""
-  values = {name: [step() for _ in range(_WARM_UP)][-1]
-            for name, step in steps.items()}
-  if not np.isclose(values['jax'], values['torch'], rtol=1e-4):
+  values = {name: _warm_up(step) for name, step in steps.items()}
+  if not np.isclose(values['jax'], values['torch'], rtol=tolerance):
     raise SystemExit(
         f'The two networks do not compute the same: {values["jax"]} in JAX, '
         f'{values["torch"]} in PyTorch.')
+
+
+def _warm_up(step: Step) -> float:
+  return [step.run() for _ in range(_WARM_UP)][-1]
 
 
 def _time_in_turns(
@@ -190,37 +248,39 @@ def _time_in_turns(
     # Each is first as often as it is second.
     for name in _FRAMEWORKS[::-1 if repeat % 2 else 1]:
       started = time.perf_counter(), time.process_time()
-      steps[name]()
+      steps[name].run()
       ended = time.perf_counter(), time.process_time()
       seconds[name].append(np.subtract(ended, started))
   return {name: np.stack(values, axis=1) for name, values in seconds.items()}
 
 
-def _measure_memory(step: Step) -> int:
+def _resident_memory(step: Step) -> int:
   """Returns the largest resident memory of this process after warming up."""
-  for _ in range(_WARM_UP):
-    step()
+  _warm_up(step)
   # Linux: forgets the peak so far, and with it compilation's.
   pathlib.Path('/proc/self/clear_refs').write_text('5')
-  for _ in range(_WARM_UP):
-    step()
+  _warm_up(step)
   status = pathlib.Path('/proc/self/status').read_text()
   return 1024 * int(re.search(r'VmHWM:\s+(\d+) kB', status)[1])
+
+
+def _memory_of_gpu(step: Step) -> int:
+  _warm_up(step)
+  return step.memory()
 
 
 def _print_table(arguments, seconds, load) -> None:
   height, width = arguments.size
   print(f'DRBNet of width {arguments.width}, {arguments.what}, '
-        f'{arguments.batch} x {height} x {width} px, float32, '
-        f'{arguments.threads} threads, {os.cpu_count()} cores, '
-        f'{arguments.repeats} runs in turns; load before {load:.1f}, '
-        f'after {os.getloadavg()[0]:.1f}:')
+        f'{arguments.batch} x {height} x {width} px, {arguments.dtype}, '
+        f'{_describe_device(arguments)}, {arguments.repeats} runs in turns; '
+        f'load before {load:.1f}, after {os.getloadavg()[0]:.1f}:')
   print('| framework | median [s] | quartiles [s] | core time [s] | '
         'memory [MiB] |\n| --- | ---: | ---: | ---: | ---: |')
   for name, (elapsed, spent) in seconds.items():
     low, median, high = np.percentile(elapsed, (25, 50, 75))
-    print(f'| {name} {importlib.metadata.version(name)} | {median:.3f} | '
-          f'{low:.3f} to {high:.3f} | {np.median(spent):.3f} | '
+    print(f'| {name} {importlib.metadata.version(name)} | {median:.4g} | '
+          f'{low:.4g} to {high:.4g} | {np.median(spent):.3f} | '
           f'{_memory_alone(name)} |')
   ratio, spent_ratio = np.median(seconds['torch'] / seconds['jax'], axis=1)
   print(f'PyTorch takes {ratio:.2f} times the time of JAX, and '
@@ -230,6 +290,13 @@ def _print_table(arguments, seconds, load) -> None:
 def describe_versions() -> str:
   return ', '.join(f'{name} {importlib.metadata.version(name)}'
                    for name in _FRAMEWORKS)
+
+
+def _describe_device(arguments) -> str:
+  if arguments.device == 'cpu':
+    return f'{arguments.threads} threads, {os.cpu_count()} cores'
+  import torch
+  return torch.cuda.get_device_name()
 
 
 def _memory_alone(name: str) -> str:

@@ -32,8 +32,8 @@ class Memory:
       `main_memory_bytes` adds it up, elsewhere by XLA's own count, which is of
       all that its operations read and write, caches or not, and which counts
       loops once.
-    device_peak: the most that the device has held so far; None if it does not
-      tell, as CPUs.
+    device_peak: the most that the device has held so far, also while algorithms
+      were tried in compilation; None if it does not tell, as CPUs.
     process_peak: largest resident memory of this process so far, everything
       included, compilation as well.
   """
@@ -46,9 +46,8 @@ class Memory:
 
   @property
   def peak(self) -> int:
-    """The device's peak; where it does not tell, what the program takes."""
-    return self.device_peak or (
-        self.arguments + self.outputs + self.temporaries)
+    """All that the program takes at once."""
+    return self.arguments + self.outputs + self.temporaries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,8 +132,10 @@ class Measurement:
         ('arguments [GiB]', memory.arguments),
         ('temporaries [GiB]', memory.temporaries),
         ('peak memory [GiB]', memory.peak),
+        ('peak of the device [GiB]', memory.device_peak),
         ('peak of the process [GiB]', memory.process_peak)):
-      yield name, f'{size / 2 ** 30:.2f}'
+      if size is not None:
+        yield name, f'{size / 2 ** 30:.2f}'
     yield 'GFLOP a second', f'{self.flops / median / 1e9:.4g}'
     yield ('peak GFLOP a second',
            f'{self.devices * roof.peak_flops / 1e9:.4g}')

@@ -35,9 +35,10 @@ def dynamic_conv(
       contracts them with an einsum, which is the definition made readable and
       costs k * k copies of the image; 'pallas' is a kernel for TPUs or one for
       NVIDIA GPUs that reads image and kernels once, on a CPU the former
-      interpreted, slowly, for tests; 'auto' is 'taps' everywhere, as the
-      kernels have only been compiled or lowered for these devices, not run on
-      one (docs/performance.md has the figures).
+      interpreted, slowly, for tests; 'auto' is 'taps' everywhere: the TPU's
+      kernel has only been compiled, not run on one, and the GPU's, which is
+      faster, rests on what JAX will remove (docs/performance.md has the
+      figures).
 
   Returns:
     The filtered image, of the image's shape and type.
