@@ -49,7 +49,11 @@ def main(argv: list[str]) -> None:
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
   if not flags.FLAGS['verbosity'].present:
     choose_log_lines(training=_MODE.value == 'train')
-  sys.exit(jobs.run(_MODE.value, _CONFIG.value, arguments))
+  code = jobs.run(_MODE.value, _CONFIG.value, arguments)
+  if _MODE.value == 'train':
+    from jaxdeblur.training.multihost import leave
+    leave(code)
+  sys.exit(code)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

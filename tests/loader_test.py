@@ -151,13 +151,18 @@ def _look_around(_):
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
-  """They would wait for ever to hand over a batch that nobody takes."""
+  """They would wait for ever to hand over a batch that nobody takes.
+
+  What asks all processes of a group to end is left to the parent.
+  """
   script = tmp_path / 'parent.py'
   script.write_text(
       'import os, signal, multiprocessing, time\n'
       'from data_pipelines.batches import prepare_worker\n'
       'def wait():\n'
       '  prepare_worker(0, 1)\n'
+      '  for number in signal.SIGINT, signal.SIGTERM:\n'
+      '    os.kill(os.getpid(), number)\n'
       '  print(os.getpid(), flush=True)\n'
       '  time.sleep(60)\n'
       'if __name__ == "__main__":\n'

@@ -12,12 +12,17 @@ import sys
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import starter
 from jaxdeblur import jobs, partitioning
-from jaxdeblur.checkpoints import CheckpointError, load_weights
+from jaxdeblur.checkpoints import (
+  CheckpointError,
+  TrainingCheckpoints,
+  load_weights,
+)
 from jaxdeblur.log_lines import choose_log_lines
 from jaxdeblur.models import registry
 from jaxdeblur.training import loop, validation
@@ -158,18 +163,30 @@ def test_a_training_on_two_devices_goes_on_on_one(
 
 
 def train_until_asked_to_stop(photos, workdir):
-  """A cloud's SIGTERM comes while step 3 is made."""
-  put_batch, made = partitioning.put_batch, []
+  """A cloud's SIGTERM comes while step 3 is made, and while that is written.
+
+  It comes to all processes of the group, and so to those that make batches.
+  """
+  os.setpgid(0, 0)
+  put_batch, close, made = (
+      partitioning.put_batch, TrainingCheckpoints.close, [])
 
   def put_or_ask(batch, mesh):
     made.append(None)
     if len(made) == 3:
-      os.kill(os.getpid(), signal.SIGTERM)
+      os.killpg(0, signal.SIGTERM)
     return put_batch(batch, mesh)
 
+  def ask_again_and_close(self):
+    os.killpg(0, signal.SIGTERM)
+    close(self)
+
   partitioning.put_batch = put_or_ask
+  TrainingCheckpoints.close = ask_again_and_close
   arguments = jobs.Arguments(workdir=workdir)
-  sys.exit(jobs.run('train', make_config(photos), arguments))
+  config = make_config(photos)
+  config.data.workers = 1
+  sys.exit(jobs.run('train', config, arguments))
 
 
 def test_sigterm_saves_and_exits_with_0(
@@ -296,6 +313,25 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
   assert weights.path.name == '4'
   for leaf in jax.tree.leaves(weights.params):
     assert np.isfinite(leaf).all()
+
+
+def test_a_gradient_that_is_no_number_is_not_saved(
+    photos, tmp_path, monkeypatch):
+  """Though the loss, of the parameters before that step, is one."""
+  def make_step(*_):
+    return lambda state, views, features: (
+        state.replace(step=state.step + 1),
+        {'loss': jnp.float32(0.1), 'gradient_norm': jnp.float32(np.inf)})
+
+  monkeypatch.setattr(loop, 'jit_train_step', make_step)
+  config = make_config(photos)
+  config.train.checkpoint_every = 1
+  with pytest.raises(
+      loop.NonFiniteLossError, match=r'The norm of the gradient became inf at '
+      r'step 1\. There is no checkpoint yet: train on with a lower'):
+    loop.train(config, tmp_path)
+  with pytest.raises(CheckpointError):
+    load_weights(tmp_path)
 
 
 def test_recorded_pairs_train_the_same_in_workers(

@@ -36,7 +36,7 @@ from jaxdeblur.training.validation import make_validation
 
 
 class NonFiniteLossError(FloatingPointError):
-  """The loss became NaN or infinite."""
+  """The loss, or its gradient, became NaN or infinite."""
 
 
 def train(
@@ -56,7 +56,8 @@ def train(
     The last state.
 
   Raises:
-    NonFiniteLossError: the loss is NaN or infinite; no later state is saved.
+    NonFiniteLossError: the loss or its gradient is NaN or infinite; no later
+      state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
     OSError: nothing can be written in `workdir`.
     ValueError: the devices cannot share the batch, or the config names
@@ -69,8 +70,10 @@ def train(
       mesh, config.train.batch_size, config.train.accumulation_steps,
       config.data.crop[0])
   model = create_network(config)
+  # By way of the host, as several processes read them to devices of their own.
   features = jax.device_put(
-      load_variables(config.train), partitioning.replicated(mesh))
+      jax.device_get(load_variables(config.train)),
+      partitioning.replicated(mesh))
   batches = _open_data(config, model)
   optimizer = make_optimizer(config.train)
   state, shardings = _create_sharded_state(model, optimizer, config, mesh)
@@ -95,11 +98,11 @@ def train(
   with contextlib.ExitStack() as stack:
     # Closed in the opposite order. Of several failures the last is told: that
     # of the checkpoints, where logs cannot be written either.
+    preemption = stack.enter_context(Preemption())
     stack.callback(batches.close)
     stack.callback(checkpoints.close)
     stack.callback(reporter.close)
-    with Preemption() as preemption:
-      return run.make_steps(state, preemption)
+    return run.make_steps(state, preemption)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,11 +190,14 @@ def _check_finite(
   if pending is None:
     return
   step, scalars = pending
-  loss = float(np.asarray(scalars['loss']))
-  if not math.isfinite(loss):
+  for scalar, name in (('loss', 'loss'),
+                       ('gradient_norm', 'norm of the gradient')):
+    value = float(np.asarray(scalars[scalar]))
+    if math.isfinite(value):
+      continue
     good = checkpoints.latest_step()
     kept = (f'The checkpoint of step {good} is kept' if good is not None
             else 'There is no checkpoint yet')
     raise NonFiniteLossError(
-        f'The loss became {loss} at step {step}. {kept}: train on with a lower '
-        'config.train.learning_rate or config.train.clip_norm.')
+        f'The {name} became {value} at step {step}. {kept}: train on with a '
+        'lower config.train.learning_rate or config.train.clip_norm.')

@@ -1,5 +1,9 @@
 """Several processes that train as one."""
 
+import os
+import sys
+from typing import NoReturn
+
 import jax
 import ml_collections
 
@@ -8,6 +12,9 @@ AUTOMATIC = 'auto'
 
 # Seconds after which a process that no longer answers is taken for dead.
 _HEARTBEAT = 60
+
+# Seconds that a process waits for the others before it ends.
+_SHUTDOWN = 30
 
 
 def start_processes(distributed: ml_collections.ConfigDict) -> None:
@@ -27,7 +34,9 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
   if distributed.coordinator == ALONE:
     return
   if distributed.coordinator == AUTOMATIC:
-    jax.distributed.initialize(heartbeat_timeout_seconds=_HEARTBEAT)
+    jax.distributed.initialize(
+        heartbeat_timeout_seconds=_HEARTBEAT,
+        shutdown_timeout_seconds=_SHUTDOWN)
     return
   count, index = distributed.processes, distributed.process
   if not 0 <= index < count:
@@ -38,4 +47,17 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   jax.distributed.initialize(
       distributed.coordinator, count, index,
-      heartbeat_timeout_seconds=_HEARTBEAT)
+      heartbeat_timeout_seconds=_HEARTBEAT,
+      shutdown_timeout_seconds=_SHUTDOWN)
+
+
+def leave(code: int) -> NoReturn:
+  """Ends this process with an exit code; of several, a failed one at once.
+
+  JAX would wait for the others, which wait for this one's next step.
+  """
+  if code and jax.distributed.is_initialized():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)

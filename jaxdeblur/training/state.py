@@ -7,6 +7,7 @@ from typing import Any
 from flax import linen as nn, struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxdeblur.checkpoints import Weights
@@ -149,4 +150,7 @@ def _take_over(params: Params, weights: Weights) -> Params:
 
 
 def _copy_to(value: jax.Array, like: jax.Array) -> jax.Array:
-  return jax.device_put(jnp.copy(value), like.sharding)
+  if value is like:  # Stays as initialised, on the devices of all processes.
+    return jnp.copy(value)
+  # By way of the host: weights are read to this process's devices alone.
+  return jax.device_put(np.asarray(value), like.sharding)
