@@ -109,6 +109,14 @@ def check_batch(
     raise ValueError(
         f'{jax.process_count()} processes cannot share a batch among {shares} '
         'devices (config.mesh, data x fsdp): choose a multiple.')
+  for sharing in mesh.devices.reshape(-1, mesh.shape['height']):
+    hosts = {device.process_index for device in sharing}
+    if len(hosts) > 1:
+      raise ValueError(
+          f'config.mesh.height is {mesh.shape["height"]}, and the devices that '
+          f"would share a picture's rows belong to {len(hosts)} processes, "
+          'each of which reads pictures of its own: choose a divisor of the '
+          f'{jax.local_device_count()} devices of a process.')
   if height % mesh.shape['height']:
     raise ValueError(
         f'Pictures are {height} px high, which {mesh.shape["height"]} devices '
@@ -119,9 +127,11 @@ def put_batch(
     batch: Mapping[str, np.ndarray], mesh: Mesh
 ) -> dict[str, jax.Array]:
   """Places this process's part of a batch of views on its devices."""
-  sharding = pictures(mesh)
-  return {name: jax.make_array_from_process_local_data(sharding, array)
-          for name, array in batch.items()}
+  sharding, processes = pictures(mesh), jax.process_count()
+  return {
+      name: jax.make_array_from_process_local_data(
+          sharding, view, (len(view) * processes, *view.shape[1:]))
+      for name, view in batch.items()}
 
 
 def split_rows(

@@ -3,8 +3,12 @@
 import json
 import multiprocessing
 import os
+import pathlib
+import re
 import signal
 import socket
+import subprocess
+import sys
 
 import cv2
 import jax
@@ -34,12 +38,13 @@ def folder(tmp_path_factory):
   return folder
 
 
-def train_as(process, port, folder, name, event):
+def train_as(process, port, folder, name, event=None, changes=()):
   """Trains as one of two processes; `event` happens to one before step 5.
 
-  Without a port, as the only one.
+  Without a port, as the only one. The changes are the config's.
   """
   jax.config.update('jax_num_cpu_devices', 1)
+  partitioning._SMALLEST_SPLIT = 2  # Even this network's parameters, by fsdp.
   config = starter.get_config()
   config.model = dict(name='drbnet_baseline', views=('center',), width=2)
   config.data.update(
@@ -47,6 +52,7 @@ def train_as(process, port, folder, name, event):
   config.train.update(
       batch_size=4, steps=LAST_STEP, warmup_steps=2, checkpoint_every=2,
       log_every=1, picture_every=100, start='random', pyramid_weights=(1.0,))
+  config.update_from_flattened_dict(dict(changes))
   if port:
     config.distributed.update(
         coordinator=f'127.0.0.1:{port}', processes=2, process=process)
@@ -64,21 +70,39 @@ def train_as(process, port, folder, name, event):
       losses[step_scalars[0]] = float(step_scalars[1]['loss'])
     report(self, step_scalars)
 
+  def collect_score(self, step, score):
+    if score is not None:
+      losses[f'validation {step}'] = score
+
   partitioning.put_batch = put_batch_or_more
   Reporter.report = report_and_collect
+  Reporter.report_validation = collect_score
   state = loop.train(config, folder / name)
   (folder / f'{name}_{process}.json').write_text(json.dumps(
       {'step': int(state.step), 'losses': losses}))
 
 
-def train_both(folder, name, event=None):
-  """Returns both processes' exit codes, ended as a cluster would."""
+def train_alone(folder, name, changes=()):
+  process = multiprocessing.get_context('spawn').Process(
+      target=train_as, args=(0, None, folder, name, None, changes))
+  process.start()
+  process.join()
+  return json.loads((folder / f'{name}_0.json').read_text())['losses']
+
+
+def find_port():
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
-    port = free.getsockname()[1]
+    return free.getsockname()[1]
+
+
+def train_both(folder, name, event=None, changes=()):
+  """Returns both processes' exit codes, ended as a cluster would."""
+  port = find_port()
   spawn = multiprocessing.get_context('spawn')
   processes = [
-      spawn.Process(target=train_as, args=(i, port, folder, name, event))
+      spawn.Process(
+          target=train_as, args=(i, port, folder, name, event, changes))
       for i in range(2)]
   for process in processes:
     process.start()
@@ -107,12 +131,22 @@ def uninterrupted(folder):
 
 def test_two_hosts_train_as_one_does(folder, uninterrupted):
   """On the same pairs in every step; sums in another order are rounded."""
-  alone = multiprocessing.get_context('spawn').Process(
-      target=train_as, args=(0, None, folder, 'alone', None))
-  alone.start()
-  alone.join()
-  losses = json.loads((folder / 'alone_0.json').read_text())['losses']
-  assert losses == pytest.approx(uninterrupted, rel=1e-4)
+  assert train_alone(folder, 'alone') == pytest.approx(uninterrupted, rel=1e-4)
+
+
+def test_two_hosts_have_all_that_one_has(folder, uninterrupted):
+  """First weights, features, parts of a batch, validation, split parameters."""
+  changes = {
+      'train.init_from': str(folder / 'uninterrupted'), 'train.steps': 2,
+      'train.warmup_steps': 1, 'train.accumulation_steps': 2,
+      'train.feature_loss': 'squeezenet', 'train.feature_layers': ('conv1',),
+      'validation.batches': 1}
+  alone = train_alone(folder, 'alone_with_more', changes)
+  assert alone.keys() == {'1', '2', 'validation 2'}
+  changes['mesh.fsdp'] = 2
+  assert train_both(folder, 'with_more', changes=changes) == [0, 0]
+  together = read_results(folder, 'with_more')['losses']
+  assert together == pytest.approx(alone, rel=1e-4)
 
 
 def test_a_lost_host_loses_no_more_than_the_steps_since_the_last_checkpoint(
@@ -134,6 +168,32 @@ def test_one_host_that_must_go_stops_all_in_good_order(folder, uninterrupted):
   assert train_both(folder, 'preempted') == [0, 0]
   losses = read_results(folder, 'preempted')['losses']
   assert losses == {step: uninterrupted[step] for step in losses}
+
+
+def test_a_host_that_fails_ends_at_once(folder, tmp_path):
+  """It does not wait for the others, which wait for its part of a step."""
+  command = [
+      sys.executable, 'run.py', '--config', 'configs/starter.py',
+      '--workdir', str(tmp_path / 'workdir'), '--config.train.batch_size=2',
+      f'--config.distributed.coordinator=127.0.0.1:{find_port()}',
+      '--config.distributed.processes=2']
+  photos = (str(folder / 'photos'), str(tmp_path / 'nowhere'))
+  processes = [
+      subprocess.Popen(
+          [*command, f'--config.distributed.process={i}',
+           f'--config.data.photos={photos[i]}'],
+          cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.DEVNULL,
+          stderr=subprocess.PIPE, text=True)
+      for i in range(2)]
+  try:
+    _, said = processes[1].communicate(timeout=60)
+  finally:
+    for process in processes:
+      process.kill()
+      process.communicate()
+  assert processes[1].returncode == 1
+  assert re.search(r'^error: .*nowhere is no folder', said, re.MULTILINE)
+  assert not (tmp_path / 'workdir').exists()
 
 
 def test_a_process_without_a_number_of_its_own_is_said():

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import multiprocessing
+from unittest import mock
 
 from etils import epath
 import jax
@@ -117,6 +118,24 @@ def test_a_mesh_that_does_not_fit_is_said(
     eight_devices, sizes, batch_size, height, sentence):
   with pytest.raises(ValueError, match=sentence):
     eight_devices.submit(check_batch, sizes, batch_size, height).result()
+
+
+def mesh_of_two_processes(**sizes):
+  """With two devices each; of devices that are not there none can be made."""
+  devices = [mock.Mock(process_index=i // 2) for i in range(4)]
+  return mock.Mock(
+      spec=jax.sharding.Mesh, shape=sizes,
+      devices=np.array(devices).reshape(tuple(sizes.values())))
+
+
+def test_a_picture_is_not_shared_by_processes():
+  """Each of them reads its own."""
+  partitioning.check_batch(
+      mesh_of_two_processes(data=2, fsdp=1, height=2), 4, 1, 64)
+  with pytest.raises(ValueError, match=r'height is 4, .* to 2 processes, .*: '
+                     r'choose a divisor of the \d+ devices'):
+    partitioning.check_batch(
+        mesh_of_two_processes(data=1, fsdp=1, height=4), 4, 1, 64)
 
 
 def restore_with(rows, picture, method='taps'):
