@@ -65,8 +65,8 @@ def get_config() -> ml_collections.ConfigDict:
       picture_every=500)
   config.validation = dict(
       batches=0,             # At every checkpoint.
-      split='',              # Of recorded pairs, instead of training's.
-      folder='',
+      split='',              # Of a dataset's pairs, instead of training's;
+      folder='',             # of pairs in folders; of rendered ones.
       photos='')
   config.mesh = dict(data=-1, fsdp=1, height=1)  # -1: all other devices.
   config.distributed = dict(

@@ -226,11 +226,22 @@ def test_validation_scores_the_same_pairs_every_time(photos):
   assert validate(dark) < validate(state)
 
 
-def test_recorded_pairs_are_not_validated_on_themselves(photos):
+@pytest.mark.parametrize('changes, sentence', [
+    ({'data.name': 'folder', 'data.folder': 'here'},
+     r"training, folder 'here': name others in config\.validation\.folder"),
+    ({'data.name': 'dpdd', 'validation.split': 'train'},
+     "pairs of training, split 'train'"),
+    ({'data.name': 'folder', 'validation.split': 'val'},
+     r"split is 'val', but .*name=folder are chosen by config\.validation\."),
+    ({'validation.folder': 'there'}, r'chosen by config\.validation\.photos'),
+    ({'validation.batches': -1}, 'batches is -1: give their number, or 0'),
+])
+def test_validation_on_pairs_of_training_is_refused(photos, changes, sentence):
   config = make_config(photos)
-  config.data.name, config.validation.batches = 'folder', 1
+  config.validation.batches = 1
+  config.update_from_flattened_dict(changes)
   model = registry.create('drbnet_baseline', width=2)
-  with pytest.raises(ValueError, match='Recorded pairs need others for val'):
+  with pytest.raises(ValueError, match=sentence):
     validation.make_validation(config, model, partitioning.make_mesh())
 
 

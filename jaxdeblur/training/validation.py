@@ -1,8 +1,9 @@
 """How well a network restores pairs that it is not trained on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -32,8 +33,9 @@ def make_validation(
   """Makes a function from a state to the mean PSNR, in dB, of its average.
 
   The pairs are the same every time: crops of config.data, with what
-  config.validation names instead (`photos`, `folder` or `split`). Rendered
-  pairs may be of the photographs that training uses, with other crops and blur.
+  config.validation names instead: `photos` of rendered pairs, `folder` of those
+  in folders, `split` of a dataset's. Rendered pairs may be of the photographs
+  that training uses, with other crops and blur.
 
   Args:
     config: `data`, `train.batch_size`, `seed`, and `validation`, whose
@@ -45,19 +47,17 @@ def make_validation(
     The function; None if there are no batches.
 
   Raises:
-    ValueError: recorded pairs would be those of training.
+    ValueError: recorded pairs would be those of training, what is named is not
+      what the data have, or there are fewer batches than none.
   """
+  if config.validation.batches < 0:
+    raise ValueError(
+        f'config.validation.batches is {config.validation.batches}: give their '
+        'number, or 0 for no validation.')
   if not config.validation.batches:
     return None
-  others = {name: value for name, value in config.validation.items()
-            if name != 'batches' and value}
-  data = config.data.to_dict()
-  if not others and not is_rendered(data):
-    raise ValueError(
-        'Recorded pairs need others for validation: name them in '
-        'config.validation.split or config.validation.folder, or set '
-        'config.validation.batches to 0.')
-  batches = list(_draw_batches(config, model, data | others | _UNCHANGED))
+  data = _choose_pairs(config.data.to_dict(), config.validation.to_dict())
+  batches = list(_draw_batches(config, model, data | _UNCHANGED))
   score = jit(lambda variables, views: psnr(
       model.apply(variables, views).image, views['sharp']).mean())
 
@@ -69,6 +69,28 @@ def make_validation(
     return mean if math.isfinite(mean) else -math.inf
 
   return validate
+
+
+def _choose_pairs(
+    data: Mapping[str, Any], validation: Mapping[str, Any]
+) -> dict[str, Any]:
+  """config.data, with the pairs that config.validation names instead."""
+  field = ('photos' if is_rendered(data)
+           else 'folder' if data['name'] in ('folder', 'patches') else 'split')
+  useless = [name for name in ('photos', 'folder', 'split')
+             if validation[name] and name != field]
+  if useless:
+    raise ValueError(
+        f'config.validation.{useless[0]} is {validation[useless[0]]!r}, but '
+        f'pairs of config.data.name={data["name"]} are chosen by '
+        f'config.validation.{field}: set that.')
+  chosen = validation[field] or data[field]
+  if chosen == data[field] and not is_rendered(data):
+    raise ValueError(
+        f'Validation would be on the pairs of training, {field} {chosen!r}: '
+        f'name others in config.validation.{field}, or set '
+        'config.validation.batches to 0.')
+  return {**data, field: chosen}
 
 
 def _draw_batches(config, model, data) -> Iterator[dict[str, np.ndarray]]:
