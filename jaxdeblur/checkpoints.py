@@ -146,7 +146,7 @@ def _read_variables(folder: epath.Path, model: nn.Module) -> Variables:
           name: ocp.args.StandardRestore(item)
           for name, item in _split(target).items()}))
     return {'params': items['params'], **(items.get('collections') or {})}
-  except (ValueError, KeyError, OSError) as error:
+  except Exception as error:  # Of whatever reads what is damaged.
     raise CheckpointError(
         f'{folder} cannot be read as the parameters of '
         f'{type(model).__name__}: {_first_line(error)}') from error
@@ -299,11 +299,11 @@ class TrainingCheckpoints:
       The TrainState and the iterator's state.
 
     Raises:
-      CheckpointError: the checkpoint is of a network with other settings.
+      CheckpointError: the checkpoint is of a network with other settings, is
+        damaged, or its optimizer trained other parameters.
     """
     step = self.latest_step()
-    saved = self._manager.restore(
-        step, args=ocp.args.Composite(model=ocp.args.JsonRestore()))['model']
+    saved = self._read(step, model=ocp.args.JsonRestore())['model']
     if saved != self.settings:
       raise CheckpointError(
           f'The checkpoint of step {step} in {self._manager.directory} is of '
@@ -312,14 +312,26 @@ class TrainingCheckpoints:
     targets = jax.tree.map(
         ocp.utils.to_shape_dtype_struct,
         {'training': _without_average(state), **_published(state)})
-    items = self._manager.restore(step, args=ocp.args.Composite(
-        iterator=ocp.args.JsonRestore(),
+    items = self._read(
+        step, iterator=ocp.args.JsonRestore(),
         **{name: ocp.args.StandardRestore(target)
-           for name, target in targets.items()}))
+           for name, target in targets.items()})
     state = state.replace(
         ema_params=items['params'], collections=items.get('collections') or {},
         **items['training'])
     return state, items['iterator']
+
+  def _read(self, step: int, **items: Any) -> Any:
+    try:
+      return self._manager.restore(step, args=ocp.args.Composite(**items))
+    except Exception as error:  # Of whatever reads what is damaged.
+      folder = epath.Path(self._manager.directory)
+      others = [other for other in _list_steps(folder) if other != step]
+      then = f'go on from step {max(others)}' if others else 'start anew'
+      raise CheckpointError(
+          f'The checkpoint of step {step} cannot be read '
+          f'({_first_line(error)[:200]}): if config.train.trainable is as it '
+          f'was, remove {folder / str(step)} to {then}.') from error
 
   def close(self) -> None:
     """Waits until everything is written.

@@ -4,10 +4,17 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdeblur.checkpoints import CheckpointError, load_weights, save_weights
+from jaxdeblur.checkpoints import (
+  CheckpointError,
+  TrainingCheckpoints,
+  load_weights,
+  save_weights,
+)
+from jaxdeblur.training.state import TrainState
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +65,7 @@ def test_a_damaged_folder_is_said(saved, tmp_path):
   _, folder = saved
   damaged = tmp_path / 'damaged'
   shutil.copytree(folder, damaged)
-  for file in (damaged / 'params').rglob('*'):
+  for file in (damaged / 'params').glob('ocdbt.process_*/**/*'):
     if file.is_file() and file.stat().st_size > 1000:
       file.write_bytes(file.read_bytes()[:100])
   with pytest.raises(CheckpointError, match='damaged cannot be read'):
@@ -66,6 +73,51 @@ def test_a_damaged_folder_is_said(saved, tmp_path):
   (damaged / 'model' / 'metadata').unlink()
   with pytest.raises(CheckpointError, match='is no checkpoint of jaxdeblur'):
     load_weights(damaged)
+
+
+def _checkpoint_steps(folder, *steps):
+  """Writes a training's checkpoints; returns the state, to read them as."""
+  params = {'kernel': jax.random.normal(jax.random.key(0), (100, 1000))}
+  state = TrainState(
+      step=jnp.zeros((), jnp.int32), params=params, ema_params=params,
+      opt_state=params)
+  checkpoints = TrainingCheckpoints(folder, {'name': 'drbnet'})
+  for step in steps:
+    checkpoints.save(state.replace(step=jnp.int32(step)), {'next_index': step})
+  checkpoints.close()
+  return state
+
+
+def _restore(folder, state):
+  checkpoints = TrainingCheckpoints(folder, {'name': 'drbnet'})
+  try:
+    return checkpoints.restore(state)
+  finally:
+    checkpoints.close()
+
+
+@pytest.mark.parametrize('pattern', [
+    'training/ocdbt.process_*/**/*', 'iterator/metadata', 'model/metadata'])
+def test_a_damaged_checkpoint_of_a_training_is_said(tmp_path, pattern):
+  """And what goes on without it."""
+  state = _checkpoint_steps(tmp_path, 1, 2)
+  for file in (tmp_path / 'checkpoints' / '2').glob(pattern):
+    if file.is_file():
+      file.write_bytes(b'')
+  with pytest.raises(CheckpointError, match=r'of step 2 cannot be read .*remove'
+                     r' .*checkpoints/2 to go on from step 1\.') as error:
+    _restore(tmp_path, state)
+  assert '\n' not in str(error.value)
+  shutil.rmtree(tmp_path / 'checkpoints' / '2')
+  assert _restore(tmp_path, state)[1] == {'next_index': 1}
+
+
+def test_an_optimizer_of_other_parameters_is_said(tmp_path):
+  state = _checkpoint_steps(tmp_path, 1)
+  other = state.replace(opt_state={'weight': jnp.ones(4)})
+  with pytest.raises(CheckpointError, match=r'if config\.train\.trainable is as'
+                     r' it was, remove .*checkpoints/1 to start anew'):
+    _restore(tmp_path, other)
 
 
 @pytest.mark.parametrize('settings, sentence', [
