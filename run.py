@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
   paths = {flag.name: pathlib.Path(flag.value)
            for flag in (_INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
-  if _WORKDIR.value is not None:  # It alone may be in a bucket, gs://.
-    paths['workdir'] = epath.Path(_WORKDIR.value)
+  if _WORKDIR.value is not None:
+    paths['workdir'] = _locate_workdir(_WORKDIR.value)
   arguments = jobs.Arguments(
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
   if not flags.FLAGS['verbosity'].present:
@@ -54,6 +54,14 @@ def main(argv: list[str]) -> None:
     from jaxdeblur.training.multihost import leave
     leave(code)
   sys.exit(code)
+
+
+def _locate_workdir(value: str) -> epath.Path:
+  """A folder here rather than the shipped weights of that name."""
+  workdir = epath.Path(value)
+  is_bucket = '://' in value  # gs://; no other path may be one.
+  is_folder = _MODE.value == 'train' or workdir.exists()
+  return workdir.absolute() if is_folder and not is_bucket else workdir
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ from jaxdeblur.models import feature_networks, registry
 PICKS = ('latest', 'best')
 
 _FOLDER = epath.Path(__file__).parent / 'weights'
-_SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
+SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
 
 Variables = Mapping[str, Any]  # Nested dicts of arrays.
 
@@ -122,7 +122,7 @@ def load_weights(
     raise ValueError(
         f'config.restore.pick is {pick!r}: choose one of {", ".join(PICKS)}.')
   folder = _find_weights(
-      _FOLDER / str(path) if str(path) in _SHIPPED else path, pick)
+      _FOLDER / str(path) if str(path) in SHIPPED else path, pick)
   try:
     settings = json.loads((folder / 'model' / 'metadata').read_text())
   except (OSError, ValueError) as error:

@@ -44,6 +44,18 @@ def test_wrong_usage_exits_with_2(arguments, sentence):
   assert 'Traceback' not in result.stderr
 
 
+def test_a_folder_here_comes_before_the_shipped_weights(tmp_path):
+  """A training's workdir may be called as these are."""
+  (tmp_path / 'starter').mkdir()
+  result = subprocess.run(
+      [sys.executable, ROOT / 'run.py', '--config',
+       ROOT / 'configs' / 'starter.py', '--mode', 'restore', '--workdir',
+       'starter', '--input', ROOT / 'examples', '--output', 'out'],
+      cwd=tmp_path, check=False, capture_output=True, text=True)
+  assert result.returncode == 1
+  assert f'{tmp_path}/starter holds no checkpoint' in result.stderr
+
+
 @pytest.mark.parametrize('arguments, sentence', [
     (('restore', '--input', 'absent.png', '--output', 'out', '--workdir', 'no'),
      'no does not exist'),

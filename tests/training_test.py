@@ -374,6 +374,16 @@ def test_another_networks_training_is_not_continued(photos, tmp_path):
     loop.train(config, tmp_path)
 
 
+def test_first_weights_that_may_be_two_are_said(photos, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'starter').mkdir()
+  config = make_config(photos)
+  config.train.init_from = 'starter'
+  with pytest.raises(ValueError, match="'starter', which is both the weights"):
+    loop.train(config, tmp_path / 'workdir')
+  assert not (tmp_path / 'workdir').exists()
+
+
 @pytest.mark.parametrize('change, sentence', [
     ({'model.views': ('center', 'left', 'right')}, 'has no left, right, only'),
     ({'train.start': 'zero'}, "config.train.start is 'zero'"),

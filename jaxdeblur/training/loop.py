@@ -16,7 +16,9 @@ from data_pipelines.batches import Batches
 from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import (
+  SHIPPED,
   TrainingCheckpoints,
+  Weights,
   is_begun,
   load_weights,
 )
@@ -60,8 +62,8 @@ def train(
       state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
     OSError: nothing can be written in `workdir`.
-    ValueError: the devices cannot share the batch, or the config names
-      what there is not.
+    ValueError: the devices cannot share the batch, or the config names what
+      there is not, or is there twice.
   """
   start_processes(config.distributed)
   workdir = epath.Path(workdir)
@@ -80,7 +82,8 @@ def train(
   validate = make_validation(config, model, mesh)
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
-        state, load_weights(config.train.init_from), model.required_views)
+        state, _load_first_weights(config.train.init_from),
+        model.required_views)
   train_step = jit_train_step(
       model, optimizer, config.train, mesh, shardings)
   # Last: what cannot be trained leaves no folder behind.
@@ -151,6 +154,15 @@ class _Run:
     score = self.validate(state) if self.validate and validates else None
     self.checkpoints.save(state, self.batches.get_state(), score)
     self.reporter.report_validation(step, score)
+
+
+def _load_first_weights(name: str) -> Weights:
+  if name in SHIPPED and epath.Path(name).exists():
+    raise ValueError(
+        f'config.train.init_from is {name!r}, which is both the weights that '
+        'come with jaxdeblur and a folder here: give the absolute path of the '
+        'folder, or move it.')
+  return load_weights(name)
 
 
 def _open_data(config, model) -> Batches:
