@@ -59,6 +59,15 @@ def run(
   except (ValueError, OSError, FloatingPointError, ImportError) as error:
     print(f'error: {error}', file=sys.stderr)
     return 1
+  except RuntimeError as error:  # As JAX's own are.
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    print('error: The memory of the device does not suffice: train with a '
+          'smaller config.train.batch_size or config.data.crop, more '
+          'config.train.accumulation_steps, config.train.remat or more devices '
+          '(config.mesh); restore with a smaller config.restore.tile. '
+          f'({str(error).splitlines()[0]})', file=sys.stderr)
+    return 1
 
 
 def _train(config: ml_collections.ConfigDict, arguments: Arguments) -> int:

@@ -60,6 +60,8 @@ def test_a_folder_here_comes_before_the_shipped_weights(tmp_path):
     (('restore', '--input', 'absent.png', '--output', 'out', '--workdir', 'no'),
      'no does not exist'),
     (('eval', '--input', 'absent', '--output', 'out'), 'absent is no folder'),
+    (('train', '--workdir', 'out', '--config.distributed.coordinator=auto'),
+     'JAX finds no cluster here: give the address of the first process'),
     (('convert', '--input', 'absent.pth', '--output', 'out'),
      'There is no weight file absent.pth'),
 ])

@@ -390,9 +390,27 @@ def test_first_weights_that_may_be_two_are_said(photos, tmp_path, monkeypatch):
     ({'train.warmup_steps': 9}, 'warm up in fewer steps'),
     ({'train.pyramid_weights': (1.0,)}, '1 pyramid weights for 4 estimates'),
     ({'data.photos': 'nowhere'}, 'nowhere is no folder'),
+    ({'train.picture_every': 0}, r'train\.picture_every is 0: give a number'),
+    ({'train.accumulation_steps': 0}, 'accumulation_steps is 0: give a number'),
+    ({'train.profile_steps': (3,)}, r'profile_steps is \(3,\): give the first'),
+    ({'train.profile_steps': (5, 9)}, 'the last of the 6 steps to profile'),
+    ({'data.crop': (50, 48)}, r'crop is \(50, 48\): .* a multiple of 8 '),
+    ({'dtype': 'float17'}, "Unknown type 'float17' of a network: choose float"),
 ])
 def test_what_cannot_be_trained_is_said(photos, tmp_path, change, sentence):
   config = make_config(photos)
   config.update_from_flattened_dict(change)
   with pytest.raises((ValueError, FileNotFoundError), match=sentence):
     loop.train(config, tmp_path / 'workdir')
+  assert not (tmp_path / 'workdir').exists()
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch, capsys):
+  def train(config, workdir):
+    raise jax.errors.JaxRuntimeError(
+        'RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.')
+
+  monkeypatch.setattr(loop, 'train', train)
+  arguments = jobs.Arguments(workdir=tmp_path)
+  assert jobs.run('train', starter.get_config(), arguments) == 1
+  assert 'smaller config.train.batch_size' in capsys.readouterr().err

@@ -39,8 +39,17 @@ def create(name: str, **settings) -> nn.Module:
   settings = {key: tuple(value) if isinstance(value, list) else value
               for key, value in settings.items()}
   if 'dtype' in settings:
-    settings['dtype'] = jnp.dtype(settings['dtype'])
+    settings['dtype'] = _read_dtype(settings['dtype'])
   return network(**settings)
+
+
+def _read_dtype(name) -> jnp.dtype:
+  try:
+    return jnp.dtype(name)
+  except TypeError as error:
+    raise ValueError(
+        f'Unknown type {name!r} of a network: choose float32, bfloat16, '
+        'float16 or float64.') from error
 
 
 def _expand_variant(name, settings):

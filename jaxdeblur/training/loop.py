@@ -28,6 +28,7 @@ from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.preemption import Preemption
 from jaxdeblur.training.reporting import Reporter
+from jaxdeblur.training.settings_check import check_settings
 from jaxdeblur.training.state import TrainState, create_state, start_from
 from jaxdeblur.training.step import (
   Scalars,
@@ -68,10 +69,11 @@ def train(
   start_processes(config.distributed)
   workdir = epath.Path(workdir)
   mesh = partitioning.make_mesh(config.mesh.to_dict())
+  model = create_network(config)
+  check_settings(config, model)
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
       config.data.crop[0])
-  model = create_network(config)
   # By way of the host, as several processes read them to devices of their own.
   features = jax.device_put(
       jax.device_get(load_variables(config.train)),
@@ -86,7 +88,11 @@ def train(
         model.required_views)
   train_step = jit_train_step(
       model, optimizer, config.train, mesh, shardings)
-  # Last: what cannot be trained leaves no folder behind.
+  # Traced first: what cannot be trained leaves no folder behind.
+  view = jax.ShapeDtypeStruct(
+      (config.train.batch_size, *config.data.crop, 3), np.float32)
+  jax.eval_shape(
+      train_step, state, dict.fromkeys(views_to_train(model), view), features)
   checkpoints = TrainingCheckpoints(
       workdir, config.model.to_dict(), keep=config.train.keep_checkpoints,
       keep_best=config.train.keep_best)

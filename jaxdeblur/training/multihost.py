@@ -29,14 +29,12 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
       `process`, this one's, from 0.
 
   Raises:
-    ValueError: the numbers do not go together.
+    ValueError: the numbers do not go together, or JAX finds no cluster.
   """
   if distributed.coordinator == ALONE:
     return
   if distributed.coordinator == AUTOMATIC:
-    jax.distributed.initialize(
-        heartbeat_timeout_seconds=_HEARTBEAT,
-        shutdown_timeout_seconds=_SHUTDOWN)
+    _find_cluster()
     return
   count, index = distributed.processes, distributed.process
   if not 0 <= index < count:
@@ -49,6 +47,18 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
       distributed.coordinator, count, index,
       heartbeat_timeout_seconds=_HEARTBEAT,
       shutdown_timeout_seconds=_SHUTDOWN)
+
+
+def _find_cluster() -> None:
+  try:
+    jax.distributed.initialize(
+        heartbeat_timeout_seconds=_HEARTBEAT,
+        shutdown_timeout_seconds=_SHUTDOWN)
+  except ValueError as error:
+    raise ValueError(
+        "config.distributed.coordinator is 'auto', and JAX finds no cluster "
+        'here: give the address of the first process, HOST:PORT, or leave it '
+        'empty for a single process.') from error
 
 
 def leave(code: int) -> NoReturn:
