@@ -20,6 +20,7 @@ import pytest
 from jaxdeblur.compilation import CPU_OPTIONS
 from jaxdeblur.convert import torch_drbnet
 from jaxdeblur.models import drbnet, registry
+from jaxdeblur.models.views import check_views
 
 SINGLE = ('center',)
 DUAL = ('center', 'left', 'right')
@@ -384,6 +385,20 @@ def test_size_must_be_a_multiple_of_8(name, size):
   with pytest.raises(
       ValueError, match=rf'multiples of 8; got {size[0]} x {size[1]}\. Pad'):
     _apply({'center': jnp.zeros((1, *size, 3))}, name)
+
+
+@pytest.mark.parametrize('shapes, dtype, sentence', [
+    ([(1, 8, 8, 3), (2, 8, 8, 3), (1, 8, 8, 3)], 'float32', 'of one shape; '),
+    ([(1, 8, 8, 4)] * 3, 'float32', r'\[batch, height, width, 3\] .*8, 4\)'),
+    ([(8, 8, 3)] * 3, 'float32', r'\[batch, height, width, 3\] .*\(8, 8, 3\)'),
+    ([(1, 8, 8, 3)] * 3, 'uint8', r'floating-point .*uint8.* Divide integers'),
+])
+def test_views_must_be_pictures_alike(shapes, dtype, sentence):
+  pictures = {name: jnp.zeros(shape, dtype)
+              for name, shape in zip(DUAL, shapes, strict=True)}
+  # By itself: the tests' check of shapes comes before that of the networks.
+  with pytest.raises(ValueError, match=sentence):
+    check_views('DRBNet', DUAL, (DUAL,), pictures, (8, 8))
 
 
 @pytest.mark.parametrize('name', ['drbnet', 'drbnet_baseline'])

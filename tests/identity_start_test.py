@@ -40,12 +40,13 @@ def test_the_other_channels_stay_random(make_weights):
   assert len(np.unique(columns, axis=0)) == len(columns)
 
 
-@pytest.mark.parametrize(
-    'name, width', [('drbnet_baseline', 8), ('drbnet', 2)])
-def test_other_networks_are_refused(name, width):
-  model = create(name, width=width)
-  with pytest.raises(ValueError, match=f'of width {width}'):
-    start_as_identity(model, {})
+@pytest.mark.parametrize('name, settings, sentence', [
+    ('drbnet_baseline', dict(width=8), 'is for DRBNet; got DRBNetBaseline'),
+    ('k3dn', dict(variant='tiny'), 'is for DRBNet; got K3DN'),
+    ('drbnet', dict(width=2), 'got one of width 2')])
+def test_other_networks_are_refused(name, settings, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    start_as_identity(create(name, **settings), {})
 
 
 def _without_heads(path, value):

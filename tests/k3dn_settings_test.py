@@ -84,3 +84,12 @@ def test_kernel_sizes_of_table_10(size):
 def test_numbers_of_psf_blocks_of_table_11(number):
   params = _param_shapes(num_psf_blocks=number)
   assert sum(name.startswith('psf') for name in params) == number
+
+
+def test_kernels_have_a_centre():
+  with pytest.raises(ValueError, match='kernel_size is 8: a kernel has a '):
+    _param_shapes(kernel_size=8)
+
+
+def test_no_psf_block_is_none():
+  assert 'psf1' not in _param_shapes(num_psf_blocks=0)

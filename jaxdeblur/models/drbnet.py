@@ -23,7 +23,7 @@ from jaxdeblur.models.layers import (
   leaky_relu,
 )
 from jaxdeblur.models.restored import Restored
-from jaxdeblur.models.views import check_views
+from jaxdeblur.models.views import check_views, widen
 from jaxdeblur.ops.dynamic_conv import Method, dynamic_conv
 from jaxdeblur.ops.resize import enlarge_by_repetition, shrink_by_mean
 
@@ -273,7 +273,7 @@ def _read_views(names, views):
   """Checks the views; returns the photograph and the encoder's input."""
   check_views('DRBNet', names, VIEWS, views, SIZE_MULTIPLE)
   # The network's own range is [-1, 1]; right before left, as it was published.
-  scaled = {name: views[name] * 2 - 1 for name in names}
+  scaled = {name: widen(views[name]) * 2 - 1 for name in names}
   if len(names) == 1:
     return scaled['center'], scaled['center']
   return scaled['center'], jnp.concatenate(

@@ -37,10 +37,14 @@ def start_as_identity(model: nn.Module, params: dict) -> dict:
   Raises:
     ValueError: the network is no DRBNet, or too narrow for three colours.
   """
-  if not isinstance(model, DRBNet) or model.width < _COLOURS:
+  if not isinstance(model, DRBNet):
+    raise ValueError(
+        'A start as the identity (config.train.start) is for DRBNet; got '
+        f"{type(model).__name__}: choose 'random'.")
+  if model.width < _COLOURS:
     raise ValueError(
         f'A start as the identity needs a DRBNet of width {_COLOURS} or more; '
-        f'got {type(model).__name__} of width {model.width}.')
+        f'got one of width {model.width}.')
   flat = traverse_util.flatten_dict(params, sep='/')
   _carry_through_encoder(flat, views=len(model.views))
   for scale in SCALES[1:]:

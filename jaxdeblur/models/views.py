@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 
 
 def check_views(
@@ -33,9 +34,25 @@ def check_views(
     raise ValueError(
         f'{network} needs the views {tuple(names)}; {missing} missing among '
         f'{sorted(views)}.')
-  size = views[names[0]].shape[1:3]
+  shapes = {name: views[name].shape for name in names}
+  shape = shapes[names[0]]
+  if len(shape) != 4 or shape[3] != 3 or set(shapes.values()) != {shape}:
+    raise ValueError(
+        f'{network} takes views [batch, height, width, 3] of one shape; got '
+        f'{shapes}.')
+  types = {name: views[name].dtype.name for name in names}
+  if not all(jnp.issubdtype(views[name].dtype, jnp.floating) for name in names):
+    raise ValueError(
+        f'{network} takes views of floating-point numbers in [0, 1]; got '
+        f'{types}. Divide integers by their largest value first.')
+  size = shape[1:3]
   if size[0] % multiple[0] or size[1] % multiple[1]:
     raise ValueError(
         f'{network} takes heights that are multiples of {multiple[0]} and '
         f'widths that are multiples of {multiple[1]}; got {size[0]} x '
         f'{size[1]}. Pad the picture first.')
+
+
+def widen(view: jax.Array) -> jax.Array:
+  """A view in float32 or more, since half precision rounds colours visibly."""
+  return view.astype(jnp.promote_types(view.dtype, jnp.float32))

@@ -28,7 +28,7 @@ from jaxdeblur.models.k3dn.psf_block import PSFBlock
 from jaxdeblur.models.k3dn.srp import SRPBlock
 from jaxdeblur.models.layers import FLOAT32
 from jaxdeblur.models.restored import Restored
-from jaxdeblur.models.views import check_views
+from jaxdeblur.models.views import check_views, widen
 from jaxdeblur.ops.windows import join_windows, split_windows
 
 VIEWS = (('left', 'right'), ('center',))
@@ -97,7 +97,12 @@ class K3DN(nn.Module):
   def setup(self):
     self.encoder = Encoder(self.base_channels, self.num_blocks, self.dtype)
     self.decoder = Decoder(self.base_channels, self.num_blocks, self.dtype)
-    count = self.num_psf_blocks or 2 * self.num_blocks
+    if self.kernel_size % 2 == 0:
+      raise ValueError(
+          f'K3DN.kernel_size is {self.kernel_size}: a kernel has a centre, '
+          'choose an odd number.')
+    count = (2 * self.num_blocks if self.num_psf_blocks is None
+             else self.num_psf_blocks)
     self.psf_blocks = [
         PSFBlock(self.kernel_size, self.psf_mode, name=f'psf{i}')
         for i in range(1, count + 1)]
@@ -205,4 +210,4 @@ def _read_views(names, views):
   """Checks the views; returns them in the network's own range."""
   patch = (8 * WINDOW[0], 8 * WINDOW[1])
   check_views('K3DN', names, VIEWS, views, patch)
-  return tuple(views[name] - 0.5 for name in names)
+  return tuple(widen(views[name]) - 0.5 for name in names)
