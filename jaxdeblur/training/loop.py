@@ -130,7 +130,7 @@ class _Run:
   ) -> TrainState:
     pending = None  # The step whose scalars are not read yet.
     for step in range(int(state.step) + 1, self.settings.steps + 1):
-      self.reporter.profile(step)
+      self.reporter.profile(step, pending)
       state, scalars = self.train_step(
           state, partitioning.put_batch(next(self.batches), self.mesh))
       # One step late, so that the device never waits for the host to read, and

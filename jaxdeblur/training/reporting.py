@@ -86,10 +86,18 @@ class Reporter:
       with self._explained_failure():
         self._writer.write_scalars(step, {'validation/psnr': psnr})
 
-  def profile(self, step: int) -> None:
-    """Starts and ends the profile, before a step is made."""
+  def profile(self, step: int, scalars: Any) -> None:
+    """Starts and ends the profile, before a step is made.
+
+    Args:
+      step: the next one.
+      scalars: of the last one, which is waited for, if a profile is begun or
+        ended: devices are behind the program.
+    """
     if self._train.profile_steps:
       first, last = self._train.profile_steps
+      if step in (first, last + 1):
+        jax.block_until_ready(scalars)
       if step == first:
         jax.profiler.start_trace(str(self._folder / 'profile'))
         self._profiling = True
@@ -97,12 +105,15 @@ class Reporter:
         self._end_profile()
 
   def write_pictures(self, step: int, state: TrainState) -> None:
-    """Writes rows of input, restored and sharp for pairs that stay the same."""
+    """Writes rows of input, restored and sharp for pairs that stay the same.
+
+    Several processes write none: each holds a part of them.
+    """
     restored = self._restore(
         {'params': state.ema_params, **state.collections},
         partitioning.put_batch(self._views, self._mesh))
     if not restored.is_fully_addressable:
-      return  # Another process holds a part; pictures are for one host.
+      return
     rows = jnp.concatenate(
         [self._views['center'], restored, self._views['sharp']], axis=2)
     pictures = np.asarray(rows)[:_MOST_PICTURES]

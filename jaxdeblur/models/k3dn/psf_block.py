@@ -171,7 +171,10 @@ class InvertibleMix(nn.Module):
 
   def matrix(self) -> Float[Array, 'c c']:
     lower, upper = self._factors()
-    return self.permutation.value @ lower @ upper
+    # In float32 on every device, or its inverse would not undo it.
+    triangular = jnp.matmul(lower, upper, precision='highest')
+    return jnp.matmul(
+        self.permutation.value, triangular, precision='highest')
 
   def inverse_matrix(self) -> Float[Array, 'c c']:
     lower, upper = self._factors()
