@@ -59,9 +59,10 @@ def main(argv: list[str]) -> None:
 def _locate_workdir(value: str) -> epath.Path:
   """A folder here rather than the shipped weights of that name."""
   workdir = epath.Path(value)
-  is_bucket = '://' in value  # gs://; no other path may be one.
+  if '://' in value:  # A bucket, gs://, which no other path may be.
+    return workdir
   is_folder = _MODE.value == 'train' or workdir.exists()
-  return workdir.absolute() if is_folder and not is_bucket else workdir
+  return workdir.absolute() if is_folder else workdir
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

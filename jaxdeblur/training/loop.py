@@ -70,7 +70,7 @@ def train(
   workdir = epath.Path(workdir)
   mesh = partitioning.make_mesh(config.mesh.to_dict())
   model = create_network(config)
-  check_settings(config, model)
+  check_settings(config)
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
       config.data.crop[0])
