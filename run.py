@@ -1,7 +1,9 @@
-"""Runs one jaxdeblur job: trains, evaluates, restores, converts or prepares.
+"""Runs one jaxdeblur job: trains, evaluates, restores, as the config says.
 
   python run.py --config configs/starter.py --mode restore \
       --input PHOTO_OR_FOLDER --output FOLDER
+
+With --help, and --config if one is chosen, lists all flags and fields.
 """
 
 import pathlib
@@ -9,21 +11,22 @@ import sys
 
 from absl import app, flags
 from etils import epath
-from ml_collections import config_flags
 
 from jaxdeblur import jobs
+from jaxdeblur.config import command_line
 from jaxdeblur.log_lines import choose_log_lines
 
-_CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'The experiment, a file of configs/.', lock_config=True)
+_CONFIG = command_line.define()
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'The training: its checkpoints and logs.')
-_MODE = flags.DEFINE_enum('mode', 'train', sorted(jobs.JOBS), 'The job.')
+    'workdir', None, 'The training: its checkpoints and logs. Or, but for '
+    'train, a folder of weights.')
+_MODE = flags.DEFINE_string(
+    'mode', 'train', f'The job: {", ".join(jobs.JOBS)}.')
 _INPUT = flags.DEFINE_string(
     'input', None, 'restore: a photograph or a folder of them; eval: a folder '
     'of what the protocol reads; compare: scores of an evaluation; convert: '
-    'weights or a checkpoint; prepare: the downloaded dataset, or a folder of '
-    'pairs to cut into patches.')
+    'weights or a checkpoint; prepare: the downloaded dataset; patches: a '
+    'folder of pairs to cut.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
 _REPORT = flags.DEFINE_string(
     'report', None, 'eval: the folder for a page with scores and pictures.')
@@ -34,12 +37,12 @@ _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'The folder of the built datasets.')
 _OVERWRITE = flags.DEFINE_bool(
     'overwrite', False,
-    'restore, prepare, bench: replace what exists already.')
+    'restore, eval, prepare, bench: replace what exists already.')
+_DEBUG = flags.DEFINE_bool('debug', False, 'Keep the traceback of each error.')
 
 
 def main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected argument {argv[1]!r}.', exitcode=2)
+  del argv
   paths = {flag.name: pathlib.Path(flag.value)
            for flag in (_INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
@@ -49,11 +52,9 @@ def main(argv: list[str]) -> None:
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
   if not flags.FLAGS['verbosity'].present:
     choose_log_lines(training=_MODE.value == 'train')
-  code = jobs.run(_MODE.value, _CONFIG.value, arguments)
-  if _MODE.value == 'train':
-    from jaxdeblur.training.multihost import leave
-    leave(code)
-  sys.exit(code)
+  jobs.leave(_MODE.value, jobs.run(
+      _MODE.value, _CONFIG.value, arguments, command_line.list_overrides(),
+      _DEBUG.value))
 
 
 def _locate_workdir(value: str) -> epath.Path:
@@ -67,23 +68,32 @@ def _locate_workdir(value: str) -> epath.Path:
 
 def _parse_flags(argv: list[str]) -> list[str]:
   """Parses the command line; what is wrong with it is one sentence."""
+  asks_for_help = any(flag.lstrip('-') in ('help', 'h') and flag[:1] == '-'
+                      for flag in argv)
   try:
-    rest = flags.FLAGS(argv)
+    if asks_for_help:
+      _print_help(argv)
+      sys.exit(0)
+    rest = command_line.parse(argv)
     if not flags.FLAGS['config'].present:
-      raise flags.Error('--config is needed: name a file of configs/.')
-    # A variant may follow: configs/NAME.py:VARIANT.
-    file = config_flags.get_config_filename(flags.FLAGS['config']).split(':')[0]
-    if not pathlib.Path(file).is_file():
-      raise flags.Error(f'{file} does not exist: --config names a config file.')
+      raise command_line.CommandLineError(
+          '--config is needed: name a file of configs/.')
+    if len(rest) > 1:
+      raise command_line.CommandLineError(f'Unexpected argument {rest[1]!r}.')
     return rest
-  except (AttributeError, KeyError) as error:  # ml_collections' own sentence.
-    what = str(error.args[0]).strip('"').splitlines()[-1]
-    problem = f'The config has no such field: {what}.'
-  except (flags.Error, TypeError) as error:
-    # The last line is the sentence; a config's traceback comes before it.
-    problem = str(error).strip().splitlines()[-1]
-  print(f'{problem} See --help.', file=sys.stderr)
-  sys.exit(2)
+  except command_line.CommandLineError as error:
+    print(f'{error} See --help.', file=sys.stderr)
+    sys.exit(2)
+
+
+def _print_help(argv: list[str]) -> None:
+  """The flags, and each field of the config that is chosen, or of the base."""
+  print(__doc__)
+  print('Flags:')
+  for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):
+    print(f'  --{flag.name}: {flag.help}')
+  print()
+  command_line.print_help(argv)
 
 
 if __name__ == '__main__':

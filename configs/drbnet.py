@@ -17,18 +17,22 @@ It also runs the published network's weights:
 
 import ml_collections
 
-from configs import base
+from jaxdeblur.config import base
+from jaxdeblur.config.model import describe_model
+from jaxdeblur.errors import UserError
+from jaxdeblur.suggestion import choose_one
 
 _NETWORKS = {'single': 'drbnet', 'baseline': 'drbnet_baseline'}
 
 
 def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
   if variant not in _NETWORKS:
-    raise ValueError(
-        f'Unknown variant {variant!r} of configs/drbnet.py: choose one of '
-        f'{", ".join(_NETWORKS)}.')
+    raise UserError(
+        f'Unknown variant {variant!r} of configs/drbnet.py: '
+        f'{choose_one(variant, _NETWORKS)}')
   config = base.get_config()
-  config.model = dict(name=_NETWORKS[variant], views=('center',), width=32)
+  config.model = describe_model(
+      _NETWORKS[variant], views=('center',), width=32)
   config.data.update(
       crop=(160, 160), max_radius=12.0,
       bit_depth=8,           # As the published program reads.
@@ -38,8 +42,6 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
       learning_rate=1e-4,    # As IFAN.
       checkpoint_every=1_000,
       picture_every=1_000)
-  if variant == 'baseline':  # It adds to the photograph as it is.
-    config.train.pyramid_weights = (1.0,)
-  else:
+  if variant == 'single':  # The baseline adds to the photograph as it is.
     config.train.start = 'identity'
   return config

@@ -2,7 +2,8 @@ r"""DRBNet on DPDD alone: the second row of the supplement's section 5.
 
 Ruan et al. 2022. Published numbers: none that we know to be of this row.
 Measured by us: not yet. Variants: `single` reads one photograph, `dual` the
-dual-pixel views as well.
+dual-pixel views as well; `baseline` and `dual,baseline` leave the dynamic
+residual blocks out.
 
   python run.py --config configs/drbnet_dpdd.py:single --workdir WORKDIR \
       --config.data.data_dir=DATA

@@ -8,7 +8,7 @@ know of. Measured by us: not yet.
       --config.data.data_dir=DATA
 
 DATA is what `--mode prepare --dataset lfdof` has built; docs/datasets.md says
-how. LFDOF has no dual-pixel views, so there is one variant, `single`;
+how. LFDOF has no dual-pixel views, so the variants are `single` and `baseline`;
 configs/drbnet_lfdof_dpdd.py:dual starts from it all the same.
 
 Stated: the data, and an absolute error as the loss. Batch, crop, steps and
@@ -18,11 +18,12 @@ learning rate as IFAN; the pyramid's weights and the start are ours.
 import ml_collections
 
 from configs import recorded
+from jaxdeblur.errors import UserError
 
 
 def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
-  if variant == 'dual':
-    raise ValueError(
+  if variant.startswith('dual'):
+    raise UserError(
         'LFDOF has no dual-pixel views: train configs/drbnet_lfdof.py:single, '
         'from which configs/drbnet_lfdof_dpdd.py:dual starts.')
   return recorded.drbnet('lfdof', variant)

@@ -1,7 +1,8 @@
 r"""DRBNet on LFDOF, then on DPDD: the third row of the supplement's section 5.
 
 Ruan et al. 2022. Published for RealDOF, one photograph in: 25.745 dB PSNR,
-0.771 SSIM (Tab. S1). Measured by us: not yet. Variants: `single`, `dual`.
+0.771 SSIM (Tab. S1). Measured by us: not yet. Variants: `single`,
+`dual`, `baseline` and `dual,baseline`.
 
 It starts from what configs/drbnet_lfdof.py has trained:
 
@@ -19,12 +20,13 @@ VGG-19's, convert the file that torchvision downloads:
   python run.py --config configs/drbnet.py --mode convert \
       --input vgg19.pth --output VGG19
 
-and add --config.train.feature_loss=vgg19 --config.train.feature_weights=VGG19.
+and add --config.train.losses.feature.network=vgg19
+--config.train.losses.feature.weights=VGG19.
 
 Steps and learning rate are ours: a sixth of IFAN's steps at half its rate, for
 a network that is trained already. All else as in configs/drbnet_dpdd.py. What
-`dual` takes over from a network for one photograph: `fit_to_views` in
-jaxdeblur/models/drbnet.py, ours.
+`dual` takes over from a network for one photograph: `adapt_params` in
+jaxdeblur/models/drbnet/network.py, ours.
 """
 
 import ml_collections
@@ -37,9 +39,10 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
   config.train.update(
       init_from='LFDOF_WORKDIR',
       start='random',        # All of it is taken over.
-      feature_loss='squeezenet',
-      pyramid_weights=(0.0, 0.0, 0.0, 0.0),
       steps=100_000,
       learning_rate=5e-5,
       halve_at=(60_000, 80_000))
+  config.train.losses.pyramid.weight = 0.0
+  # Its gradient is then about as large as that of the absolute error.
+  config.train.losses.feature.weight = 0.01
   return config

@@ -24,20 +24,22 @@ supplement, A, for DPDD. Batch and crop are ours: no source has them.
 
 import ml_collections
 
-from configs import base
+from jaxdeblur.config import base
+from jaxdeblur.config.model import describe_model
+from jaxdeblur.errors import UserError
 from jaxdeblur.models.k3dn import VARIANTS
 
 
 def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
   size, *options = variant.split(',')
   if size not in VARIANTS or set(options) - {'single', 'stage2'}:
-    raise ValueError(
+    raise UserError(
         f'Unknown variant {variant!r} of a K3DN: give a size, one of '
         f'{", ".join(VARIANTS)}, then single or stage2 after commas.')
   config = base.get_config()
   single, stage2 = 'single' in options, 'stage2' in options
-  config.model = dict(
-      name='k3dn', variant=size, srp=stage2,
+  config.model = describe_model(
+      'k3dn', variant=size, srp=stage2,
       views=('center',) if single else ('left', 'right'))
   config.data.update(
       crop=(576, 448), tile=640, dual_pixel=True, max_radius=12.0,
@@ -46,13 +48,16 @@ def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
   config.train.update(
       batch_size=4,
       steps=10_200 if stage2 else 9_800,
-      loss='k3dn',
       schedule='cosine_restarts', period=200, warmup_steps=100,
       learning_rate=3e-4, final_learning_rate=6e-5,
       b2=0.999,
       weight_decay=1e-6,     # Printed as 10^6.
       clip_norm=1e-2)
+  losses = config.train.losses
+  losses.pyramid.weight = 0.0
+  losses.deblurring.weight = 1.0
+  losses.reblurring.weight = 0.1
   if stage2:
-    config.train.update(
-        trainable=('srp',), update_statistics=False, reblurring_weight=0.0)
+    config.train.update(trainable=('srp',), update_statistics=False)
+    losses.reblurring.weight = 0.0
   return config

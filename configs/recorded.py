@@ -7,9 +7,14 @@ place of its RAdam.
 
 import ml_collections
 
-from configs import base, k3dn as k3dn_rendered
+from configs import k3dn as k3dn_rendered
+from jaxdeblur.config import base
+from jaxdeblur.config.model import describe_model
+from jaxdeblur.errors import UserError
+from jaxdeblur.suggestion import choose_one
 
 _DRBNET_VIEWS = {'single': ('center',), 'dual': ('center', 'left', 'right')}
+_BASELINE = 'baseline'
 
 
 def drbnet(dataset: str, variant: str) -> ml_collections.ConfigDict:
@@ -17,18 +22,17 @@ def drbnet(dataset: str, variant: str) -> ml_collections.ConfigDict:
 
   Args:
     dataset: a name of `data_pipelines.datasets`.
-    variant: 'single' reads one photograph, 'dual' dual-pixel views as well.
+    variant: 'single' reads one photograph, 'dual' dual-pixel views as well;
+      after a comma 'baseline', the network without dynamic residual blocks.
+      'baseline' alone is 'single,baseline'.
 
   Raises:
-    ValueError: the variant is unknown.
+    UserError: the variant is unknown.
   """
-  if variant not in _DRBNET_VIEWS:
-    raise ValueError(
-        f'Unknown variant {variant!r} of a DRBNet: choose one of '
-        f'{", ".join(_DRBNET_VIEWS)}.')
+  views, baseline = _read_variant(variant)
   config = base.get_config()
-  config.model = dict(
-      name='drbnet', views=_DRBNET_VIEWS[variant], width=32)
+  config.model = describe_model(
+      'drbnet_baseline' if baseline else 'drbnet', views=views, width=32)
   config.data.update(
       name=dataset,
       crop=(256, 256),       # As IFAN.
@@ -36,7 +40,8 @@ def drbnet(dataset: str, variant: str) -> ml_collections.ConfigDict:
   config.train.update(
       batch_size=8,          # As IFAN.
       steps=600_000,         # As IFAN.
-      start='identity',      # Ours.
+      # Ours; the baseline adds to the photograph as it is.
+      start='random' if baseline else 'identity',
       schedule='halving',
       learning_rate=1e-4,    # As IFAN.
       halve_at=(500_000, 550_000),  # As IFAN.
@@ -49,6 +54,19 @@ def drbnet(dataset: str, variant: str) -> ml_collections.ConfigDict:
   return config
 
 
+def _read_variant(variant: str) -> tuple[tuple[str, ...], bool]:
+  """'dual,baseline' -> the views, and whether it is the baseline."""
+  words = variant.split(',')
+  baseline = words[-1] == _BASELINE
+  name = words[0] if words[0] != _BASELINE else 'single'
+  known = len(words) == 1 or (len(words) == 2 and baseline)
+  if name not in _DRBNET_VIEWS or not known:
+    raise UserError(
+        f'Unknown variant {variant!r} of a DRBNet: '
+        f'{choose_one(variant, (*_DRBNET_VIEWS, _BASELINE))}')
+  return _DRBNET_VIEWS[name], baseline
+
+
 def k3dn(dataset: str, variant: str) -> ml_collections.ConfigDict:
   """K3DN, trained as the paper's supplement says for DPDD, on a dataset.
 
@@ -57,7 +75,7 @@ def k3dn(dataset: str, variant: str) -> ml_collections.ConfigDict:
     variant: as of configs/k3dn.py.
 
   Raises:
-    ValueError: the variant is unknown.
+    UserError: the variant is unknown.
   """
   config = k3dn_rendered.get_config(variant)
   config.data.name = dataset
@@ -72,11 +90,11 @@ def k3dn_in_one_stage(
   Ours: the paper states two stages for DPDD alone.
 
   Raises:
-    ValueError: the variant is unknown, or asks for a second stage.
+    UserError: the variant is unknown, or asks for a second stage.
   """
   config = k3dn(dataset, variant)
   if config.model.srp:
-    raise ValueError(
+    raise UserError(
         f'{variant!r} asks for a second stage, which has no recipe for '
         f'{dataset}: leave stage2 away.')
   config.train.steps = steps

@@ -12,14 +12,16 @@ work. What was trained on what: jaxdeblur/weights/starter.md.
 
 import ml_collections
 
-from configs import base
+from jaxdeblur.config import base
+from jaxdeblur.config.model import describe_model
 
 
 def get_config() -> ml_collections.ConfigDict:
   config = base.get_config()
-  config.model = dict(name='drbnet', views=('center',), width=12)
+  config.model = describe_model('drbnet', views=('center',), width=12)
   config.train.update(
       steps=20_000,
       start='identity',      # Returns the photograph before it learns.
       learning_rate=7e-4)
+  config.restore.weights = 'starter'
   return config

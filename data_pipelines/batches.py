@@ -41,6 +41,10 @@ class Batches(Iterator[Batch]):
     # would cost more time than all else that this process does for a batch.
     return {name: view.view(np.ndarray) for name, view in batch.items()}
 
+  def make(self, index: int) -> Batch:
+    """The batch of a number, made here and now; the place stays as it is."""
+    return self._batches[index]
+
   def get_state(self) -> dict[str, int]:
     """The place in the data, as `set_state` takes it."""
     return {'next_index': self._next_index}

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 from typing import Any
 
 from etils import epath
@@ -26,7 +27,9 @@ from orbax.checkpoint.checkpoint_managers import (
   LatestN,
 )
 
-from jaxdeblur.models import feature_networks, registry
+from jaxdeblur.errors import MissingPackageError, UserError
+from jaxdeblur.models import compute as how, feature_networks, registry
+from jaxdeblur.suggestion import choose_one
 
 PICKS = ('latest', 'best')
 
@@ -36,7 +39,7 @@ SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
 Variables = Mapping[str, Any]  # Nested dicts of arrays.
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
   """A checkpoint is missing, damaged, or another network's."""
 
 
@@ -68,6 +71,45 @@ class Weights:
       digest.update(name.encode())
       digest.update(np.ascontiguousarray(flat[name], np.float32).tobytes())
     return digest.hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShippedWeights:
+  """Weights that come with the package.
+
+  Attributes:
+    name: what `jaxdeblur.load` takes.
+    network: the network's name.
+    views: the views that it reads.
+    parameters: how many it has.
+    size: of the folder, bytes.
+  """
+  name: str
+  network: str
+  views: tuple[str, ...]
+  parameters: int
+  size: int
+
+
+def list_weights() -> list[ShippedWeights]:
+  """The weights that come with the package and restore pictures."""
+  return [
+      described for name in SHIPPED
+      if (described := _describe_shipped(name)) is not None]
+
+
+def _describe_shipped(name: str) -> ShippedWeights | None:
+  folder = _FOLDER / name
+  settings = json.loads((folder / 'model' / 'metadata').read_text())
+  if settings['name'] in feature_networks.NAMES:
+    return None
+  model = registry.create(**settings)
+  params = jax.tree.leaves(abstract_variables(model)['params'])
+  return ShippedWeights(
+      name, settings['name'], model.required_views,
+      sum(math.prod(array.shape) for array in params),
+      sum(file.stat().length for file in folder.glob('**/*')
+          if file.is_file()))
 
 
 def save_weights(
@@ -105,7 +147,9 @@ def _split(variables: Variables) -> dict[str, Variables]:
 
 
 def load_weights(
-    path: epath.PathLike, pick: str = 'latest'
+    path: epath.PathLike,
+    pick: str = 'latest',
+    compute: how.Compute = how.DEFAULT,
 ) -> Weights:
   """Reads the weights of 'starter', a folder of weights or of training.
 
@@ -114,13 +158,15 @@ def load_weights(
       folder of weights; a training checkpoint; or a training's workdir.
     pick: which checkpoint of a training: 'latest', or 'best', the one with the
       highest PSNR in validation.
+    compute: how the network is to compute; its parameters stay float32.
 
   Raises:
     CheckpointError: there is no checkpoint, or it cannot be read.
+    UserError: there is no such pick, or the network cannot compute like this.
   """
   if pick not in PICKS:
-    raise ValueError(
-        f'config.restore.pick is {pick!r}: choose one of {", ".join(PICKS)}.')
+    raise UserError(
+        f'pick is {pick!r}: {choose_one(pick, PICKS)}', argument='pick')
   folder = _find_weights(
       _FOLDER / str(path) if str(path) in SHIPPED else path, pick)
   try:
@@ -129,8 +175,9 @@ def load_weights(
     raise CheckpointError(
         f'{folder} is no checkpoint of jaxdeblur: its model/metadata, which '
         f'names the network, cannot be read ({error}).') from error
-  known = settings['name'] in feature_networks.NAMES
-  model = (feature_networks if known else registry).create(**settings)
+  compares = settings['name'] in feature_networks.NAMES
+  model = (feature_networks.create(**settings) if compares
+           else compute.create(settings))
   return Weights(settings, model, _read_variables(folder, model), folder)
 
 
@@ -156,7 +203,7 @@ def abstract_variables(model: nn.Module) -> Variables:
   """Shapes and types of a network's variables, without computing any."""
   if isinstance(model, feature_networks.FeatureNetwork):
     return feature_networks.abstract_variables(model)
-  height, width = model.size_multiple
+  height, width = model.smallest_multiple
   views = {name: jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
            for name in model.required_views}
   return jax.eval_shape(model.init, jax.random.key(0), views)
@@ -195,8 +242,8 @@ def _find_best(folder: epath.Path, steps: list[int]) -> epath.Path:
       scores[step] = json.loads(metrics.read_text())['psnr']
   if not scores:
     raise CheckpointError(
-        f'No checkpoint in {folder} has been validated: train with '
-        "config.validation.batches above 0, or pick 'latest'.")
+        f'No checkpoint in {folder} has been validated: train with validation, '
+        "or pick 'latest'.", argument='pick')
   return folder / str(max(scores, key=lambda step: (scores[step], step)))
 
 
@@ -241,9 +288,9 @@ class TrainingCheckpoints:
 
     Raises:
       OSError: nothing can be written there.
-      ImportError: it is a bucket, and what Orbax asks for is not installed.
+      MissingPackageError: it is a bucket, and Orbax lacks what it needs.
     """
-    self.settings = json.loads(json.dumps(dict(settings)))
+    self.settings = registry.complete_settings(settings)
     folder = _absolute(workdir) / 'checkpoints'
     folder.mkdir(parents=True, exist_ok=True)
     kept = [LatestN(n=keep), BestN(
@@ -255,7 +302,7 @@ class TrainingCheckpoints:
               best_fn=_read_psnr,
               preservation_policy=AnyPreservationPolicy(kept)))
     except ImportError as error:
-      raise ImportError(
+      raise MissingPackageError(
           f'Checkpoints in {folder} need pip install google-cloud-storage '
           f'({_first_line(error)}).') from error
 
@@ -281,7 +328,7 @@ class TrainingCheckpoints:
     metrics = None if validation_psnr is None else {'psnr': validation_psnr}
     items = ocp.args.Composite(
         model=ocp.args.JsonSave(self.settings),
-        training=ocp.args.StandardSave(_without_average(state)),
+        training=ocp.args.StandardSave(_unpublished(state)),
         iterator=ocp.args.JsonSave(dict(iterator_state)),
         **{name: ocp.args.StandardSave(item)
            for name, item in _published(state).items()})
@@ -304,22 +351,51 @@ class TrainingCheckpoints:
     """
     step = self.latest_step()
     saved = self._read(step, model=ocp.args.JsonRestore())['model']
-    if saved != self.settings:
-      raise CheckpointError(
-          f'The checkpoint of step {step} in {self._manager.directory} is of '
-          f'the network {saved}, the config asks for {self.settings}: choose '
-          'another --workdir or the same network.')
-    targets = jax.tree.map(
-        ocp.utils.to_shape_dtype_struct,
-        {'training': _without_average(state), **_published(state)})
+    self._check_network(step, saved)
     items = self._read(
         step, iterator=ocp.args.JsonRestore(),
         **{name: ocp.args.StandardRestore(target)
-           for name, target in targets.items()})
+           for name, target in self._describe_targets(step, state).items()})
+    collections = dict(items.get('collections') or {})
+    training = dict(items['training'])
+    # Checkpoints of version 0.1.0 and older averaged parameters alone.
+    live = training.pop(_LIVE, None) or {
+        name: collections[name] for name in state.ema_statistics}
+    averaged = {name: jax.tree.map(jnp.copy, collections[name])
+                for name in state.ema_statistics}
     state = state.replace(
-        ema_params=items['params'], collections=items.get('collections') or {},
-        **items['training'])
+        ema_params=items['params'], ema_statistics=averaged,
+        collections=collections | live, **training)
     return state, items['iterator']
+
+  def _check_network(self, step: int, saved: Mapping[str, Any]) -> None:
+    saved = registry.complete_settings(saved)
+    differing = [name for name in dict.fromkeys((*saved, *self.settings))
+                 if saved.get(name) != self.settings.get(name)]
+    if differing:
+      told = ', '.join(
+          f'{name} {saved.get(name)}, not {self.settings.get(name)}'
+          for name in differing)
+      raise CheckpointError(
+          f'The checkpoint of step {step} in {self._manager.directory} is of '
+          f'another network than the config asks for ({told}): choose another '
+          'workdir or the same network.', argument='workdir')
+
+  def _describe_targets(self, step: int, state: Any) -> dict[str, Any]:
+    """Shapes and shardings of what is read."""
+    training = _unpublished(state)
+    if _LIVE in training and not self._has_live_statistics(step):
+      del training[_LIVE]
+    return jax.tree.map(
+        ocp.utils.to_shape_dtype_struct,
+        {'training': training, **_published(state)})
+
+  def _has_live_statistics(self, step: int) -> bool:
+    folder = epath.Path(self._manager.directory) / str(step) / 'training'
+    try:
+      return f"'{_LIVE}'" in (folder / '_METADATA').read_text()
+    except OSError:
+      return True  # Then reading it says what is wrong.
 
   def _read(self, step: int, **items: Any) -> Any:
     try:
@@ -360,10 +436,18 @@ def _read_psnr(metrics: Mapping[str, float]) -> float:
   return metrics['psnr']
 
 
+# Batch normalisation's averages as they are trained with; those that are
+# published are averaged over steps, as the parameters.
+_LIVE = 'live_statistics'
+
+
 def _published(state: Any) -> dict[str, Any]:
-  return _split({'params': state.ema_params, **state.collections})
+  return _split(state.published)
 
 
-def _without_average(state: Any) -> dict[str, Any]:
-  return {'step': state.step, 'params': state.params,
-          'opt_state': state.opt_state}
+def _unpublished(state: Any) -> dict[str, Any]:
+  """What only goes on training needs."""
+  items = {'step': state.step, 'params': state.params,
+           'opt_state': state.opt_state}
+  live = {name: state.collections[name] for name in state.ema_statistics}
+  return items | ({_LIVE: live} if live else {})

@@ -1,6 +1,8 @@
 """How programs are compiled, and kept on disk for the next start."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
+import threading
 from typing import Any
 
 import jax
@@ -30,6 +32,24 @@ def jit(
   return jax.jit(
       function, compiler_options=CPU_OPTIONS if compiled_for == 'cpu' else None,
       **settings)
+
+
+def compile_interruptibly(traced: jax.stages.Traced) -> jax.stages.Compiled:
+  """Compiles a traced function while Ctrl-C still works.
+
+  Python handles signals in its main thread alone, and XLA keeps the thread that
+  it compiles in for minutes: so it has another one.
+  """
+  result: Future = Future()
+
+  def run():
+    try:
+      result.set_result(traced.lower().compile())
+    except BaseException as error:
+      result.set_exception(error)
+
+  threading.Thread(target=run, daemon=True).start()
+  return result.result()
 
 
 def keep_compilations(folder: str) -> None:

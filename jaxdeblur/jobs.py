@@ -1,22 +1,33 @@
-"""The jobs that run.py runs, by name.
+"""The jobs of the command line, by name.
 
 Each job imports what it needs itself: restoring a picture loads neither
-TensorFlow nor the data pipelines.
+TensorFlow nor the data pipelines. Here the errors of libraries, which speak of
+their arguments, are told how these are given on a command line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import dataclasses
+import errno
+import os
 import pathlib
 import sys
 import time
+import traceback
+from typing import Any, NoReturn
 
 from etils import epath
 import ml_collections
 
-from jaxdeblur.config_check import check_config
+from jaxdeblur.config.check import check_config
+from jaxdeblur.errors import UserError
+from jaxdeblur.job_fields import check_read
+from jaxdeblur.memory import is_out_of_memory
+from jaxdeblur.suggestion import choose_one
+
+INTERRUPTED = 130  # The exit code after Ctrl-C.
 
 
-class UsageError(ValueError):
+class UsageError(UserError):
   """The command lacks something, or says things that do not go together."""
 
 
@@ -40,34 +51,133 @@ class Arguments:
 
 
 def run(
-    name: str, config: ml_collections.ConfigDict, arguments: Arguments
+    name: str,
+    config: ml_collections.ConfigDict,
+    arguments: Arguments,
+    overrides: Collection[str] = (),
+    debug: bool = False,
 ) -> int:
   """Runs a job; returns the exit code: 0 done, 1 failed, 2 wrong usage.
 
   What the user can mend is printed as one sentence; anything else is a fault
-  of this program and keeps its traceback.
+  of this program and keeps its traceback. Ctrl-C ends with one line.
+
+  Args:
+    name: of `JOBS`.
+    config: of the experiment.
+    arguments: the other flags.
+    overrides: fields of the config that the command line changed, such as
+      'train.steps'; the job refuses those that it would ignore.
+    debug: keeps every traceback.
   """
   try:
+    if name not in JOBS:
+      raise UsageError(f'Unknown mode {name!r}: {choose_one(name, JOBS)}')
     check_config(config)
+    check_read(name, config, arguments, overrides)
     if config.compilation_cache:
       from jaxdeblur.compilation import keep_compilations
       keep_compilations(config.compilation_cache)
     return JOBS[name](config, arguments)
-  except UsageError as error:
-    print(f'{error} See --help.', file=sys.stderr)
-    return 2
-  except (ValueError, OSError, FloatingPointError, ImportError) as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 1
-  except RuntimeError as error:  # As JAX's own are.
-    if 'RESOURCE_EXHAUSTED' not in str(error):
+  except KeyboardInterrupt:
+    print(f'Interrupted: --mode {name} is not finished.', file=sys.stderr)
+    return INTERRUPTED
+  except Exception as error:
+    sentence = describe_error(name, error)
+    if sentence is None:
       raise
-    print('error: The memory of the device does not suffice: train with a '
-          'smaller config.train.batch_size or config.data.crop, more '
-          'config.train.accumulation_steps, config.train.remat or more devices '
-          '(config.mesh); restore with a smaller config.restore.tile. '
-          f'({str(error).splitlines()[0]})', file=sys.stderr)
+    if debug:
+      traceback.print_exc()
+    if isinstance(error, UsageError):
+      print(f'{sentence} See --help.', file=sys.stderr)
+      return 2
+    print(f'error: {sentence}', file=sys.stderr)
     return 1
+
+
+def leave(name: str, code: int) -> NoReturn:
+  """Ends the process with a job's exit code."""
+  if name == 'train' and code != INTERRUPTED:
+    from jaxdeblur.training.multihost import leave as leave_processes
+    leave_processes(code)
+  if code == INTERRUPTED:
+    # At once: XLA may still compile in a thread, for minutes.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)
+
+
+def describe_error(job: str, error: Exception) -> str | None:
+  """A sentence on what the user can mend; None for a fault of the program."""
+  if isinstance(error, UserError):
+    how = _FLAGS.get(job, {}).get(error.argument) or _FLAGS['*'].get(
+        error.argument)
+    return f'{error} ({how})' if how else str(error)
+  if is_out_of_memory(error):
+    return _TOO_LITTLE_MEMORY.get(job, _TOO_LITTLE_MEMORY['*']).format(
+        (str(error).splitlines() or ['MemoryError'])[0])
+  if isinstance(error, OSError) and error.errno in _MENDABLE:
+    place = f'{error.filename}: ' if error.filename else ''
+    return f'{place}{error.strerror}.'
+  return None
+
+
+# How the arguments of libraries are given, job by job; '*' for all.
+_FLAGS: dict[str, dict[str, str]] = {
+    '*': {
+        'overwrite': 'add --overwrite to replace it',
+        'output': '--output', 'input': '--input', 'report': '--report',
+        'left': '--left and --right', 'workdir': '--workdir',
+        'data_dir': '--data_dir', 'dataset': '--dataset',
+        'tile': '--config.restore.tile', 'fit': '--config.restore.fit',
+        'pick': '--config.restore.pick', 'mesh': '--config.mesh',
+        'protocol': '--config.eval.protocol',
+        'metrics': '--config.eval.metrics',
+        'disc_radius': '--config.eval.disc_radius',
+        'partial': '--config.prepare.partial=True',
+        'heads': '--config.convert.heads',
+        'dtype': '--config.compute.dtype',
+        'remat': '--config.compute.remat',
+        'dynamic_conv_method': '--config.compute.dynamic_conv_method',
+    },
+    'train': {
+        name: f'--config.data.{name}' for name in (
+            'crop', 'photos', 'tile', 'bit_depth', 'disparity', 'workers',
+            'folder', 'name', 'split')
+    } | {
+        name: f'--config.train.{name}' for name in (
+            'batch_size', 'start', 'init_from')
+    } | {
+        'scales': '--config.train.losses.pyramid.scales',
+        'layers': '--config.train.losses.feature.layers',
+        'network': '--config.train.losses.feature.network',
+        'data_dir': '--config.data.data_dir',
+        'pick': 'train with --config.validation.batches above 0',
+    },
+    'patches': {
+        name: f'--config.patches.{name}' for name in (
+            'size', 'overlap', 'drop_share')
+    } | {'split': '--config.data.split'},
+    'eval': {'split': '--config.eval.split'},
+    'bench': {'crop': '--config.data.crop',
+              'batch_size': '--config.train.batch_size'},
+    'convert': {'dtype': '--config.convert.dtype'},
+}
+
+_TOO_LITTLE_MEMORY = {
+    'train': 'Out of device memory: take a smaller --config.train.batch_size '
+             'or --config.data.crop, more --config.train.accumulation_steps, '
+             '--config.compute.remat=True, or more devices (--config.mesh). '
+             '({})',
+    '*': 'Out of memory: take a smaller --config.restore.tile. ({})',
+}
+
+# Of the operating system: what a user can do something about.
+_MENDABLE = frozenset({
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC,
+    errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EMFILE,
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EIO})
 
 
 def _train(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
@@ -87,17 +197,21 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   if arguments.input is None and arguments.left is None:
     raise UsageError('--mode restore needs --input, or --left and --right.')
   from jaxdeblur import partitioning
+  from jaxdeblur.models.compute import Compute
   from jaxdeblur.restoration import restore, restorer
+  from jaxdeblur.restoration.options import RestoreOptions
   started = time.perf_counter()
+  options = RestoreOptions(tile=config.restore.tile, fit=config.restore.fit)
   tasks = restore.plan_tasks(
       arguments.output, arguments.input, arguments.left, arguments.right)
   mesh = (partitioning.make_mesh(config.mesh.to_dict())
           if config.mesh.height > 1 else None)
   model = restorer.load(
-      arguments.workdir or config.restore.checkpoint, config.restore.pick, mesh)
+      _choose_weights(config, arguments), config.restore.pick, mesh,
+      Compute(**config.compute))
+  print(f'With {model!r}')
   failures = restore.restore_files(
-      model, tasks, tile=config.restore.tile or None,
-      fit=config.restore.fit, show=config.restore.show,
+      model, tasks, options, panels=config.restore.panels,
       overwrite=arguments.overwrite)
   done = len(tasks) - len(failures)
   print(f'Restored {done} of {len(tasks)} in '
@@ -108,6 +222,20 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   return 1 if failures else 0
 
 
+def _choose_weights(
+    config: ml_collections.ConfigDict, arguments: Arguments
+) -> epath.PathLike:
+  """The weights to restore with; a network alone restores nothing."""
+  weights = arguments.workdir or config.restore.weights
+  if not weights:
+    network = config.model.get('name', 'a network')
+    raise UsageError(
+        f'This config describes {network} and names no weights: give --workdir '
+        'FOLDER, of a training or of converted weights, or '
+        '--config.restore.weights=starter for those that come with jaxdeblur.')
+  return weights
+
+
 def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('output')
   if arguments.input is None and arguments.dataset is None:
@@ -115,15 +243,25 @@ def _evaluate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
         '--mode eval needs --input, or --dataset and --data_dir.')
   from jaxdeblur.evaluation.evaluate import evaluate
   from jaxdeblur.evaluation.source import Source
-  print(evaluate(
-      config, arguments.workdir or config.restore.checkpoint,
+  weights = (_choose_weights(config, arguments)
+             if config.eval.method == 'network' else '')
+  result = evaluate(
+      config, weights,
       Source(arguments.input, arguments.dataset, config.eval.split,
              arguments.data_dir),
-      arguments.output, arguments.report))
+      arguments.output, arguments.report, arguments.overwrite)
+  print(result)
+  print(f'Written: {arguments.output}')
+  if arguments.report is not None:
+    print(f'Written: {arguments.report}')
   if config.eval.compare:
     from jaxdeblur.evaluation.compare import compare_files
     print(compare_files(arguments.output, config.eval.compare))
-  return 0
+  failures = result.provenance['failures']
+  if failures:
+    print(f'error: {len(failures)} pictures could not be scored; see above.',
+          file=sys.stderr)
+  return 1 if failures else 0
 
 
 def _compare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
@@ -150,8 +288,6 @@ def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 
 
 def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
-  if config.prepare.patch_size:
-    return _prepare_patches(config, arguments)
   arguments.need('dataset', 'data_dir', 'input')
   from data_pipelines.datasets.prepare import prepare
   print(prepare(
@@ -160,23 +296,21 @@ def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   return 0
 
 
-def _prepare_patches(
+def _cut_patches(
     config: ml_collections.ConfigDict, arguments: Arguments
 ) -> int:
   arguments.need('output')
   from data_pipelines.datasets.catalogue import open_dataset
   from data_pipelines.pairs import FolderPairs
   from data_pipelines.patches import PatchSettings, prepare_patches
+  settings = PatchSettings(**config.patches)
   if arguments.dataset:
     arguments.need('data_dir')
-    source = open_dataset(
+    source: Any = open_dataset(
         arguments.dataset, config.data.split, arguments.data_dir)
   else:
     arguments.need('input')
     source = FolderPairs(arguments.input)
-  settings = PatchSettings(
-      config.prepare.patch_size, config.prepare.overlap,
-      config.prepare.drop_share)
   count = prepare_patches(source, arguments.output, settings)
   print(f'Cut {len(source)} scenes into {count} patches: train on them with '
         f'--config.data.name=patches --config.data.folder={arguments.output}')
@@ -184,11 +318,12 @@ def _prepare_patches(
 
 
 JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
-    'bench': _bench,
-    'compare': _compare,
     'train': _train,
-    'eval': _evaluate,
-    'prepare': _prepare,
     'restore': _restore,
+    'eval': _evaluate,
+    'compare': _compare,
     'convert': _convert,
+    'prepare': _prepare,
+    'patches': _cut_patches,
+    'bench': _bench,
 }

@@ -1,6 +1,23 @@
-"""Training losses."""
+"""Training losses.
 
-from collections.abc import Mapping, Sequence
+A loss that a config can name is declared: a function (restored, views) ->
+scalar. Its other arguments, by name and with defaults, are its options. One
+decorated function is all that it takes: `config.train.losses.NAME` then has its
+weight and its options.
+
+  @declare('absolute')
+  def compare_absolutely(restored, views, *, power=1.0):
+    return (jnp.abs(restored.estimate - views['sharp']) ** power).mean()
+
+Its docstring describes the loss in its first line, and its options below
+'Args:'; `--help` prints both.
+
+The functions below the declared ones compare pictures, and serve these.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import inspect
 from typing import Any
 
 from jax import lax
@@ -8,8 +25,127 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from jaxdeblur.errors import UserError
+from jaxdeblur.models import feature_networks
 from jaxdeblur.models.feature_networks import FeatureNetwork
+from jaxdeblur.models.restored import Restored
 from jaxdeblur.ops.resize import shrink_by_mean
+
+Views = Mapping[str, Float[Array, 'b h w 3']]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+  """A declared loss.
+
+  Attributes:
+    name: by which a config names it.
+    function: (restored, views, **options) -> scalar; with `frozen`, the frozen
+      network's variables follow the views.
+    reblurs: whether the network has to blur its result again.
+    frozen: whether it compares by a frozen network, which its options `network`
+      and `weights` name.
+  """
+  name: str
+  function: Callable[..., Float[Array, '']]
+  reblurs: bool = False
+  frozen: bool = False
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Option -> default."""
+    parameters = inspect.signature(self.function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+LOSSES: dict[str, Loss] = {}
+
+
+def declare(
+    name: str, *, reblurs: bool = False, frozen: bool = False
+) -> Callable[[Callable], Callable]:
+  """Makes a decorator that declares a function as a loss; see `Loss`."""
+  def register(function):
+    LOSSES[name] = Loss(name, function, reblurs, frozen)
+    return function
+  return register
+
+
+def default_options() -> dict[str, dict[str, Any]]:
+  """`config.train.losses`: each declared loss with weight 0 and its options."""
+  return {name: {'weight': 0.0, **loss.options}
+          for name, loss in LOSSES.items()}
+
+
+@declare('pyramid')
+def compare_pyramids(
+    restored: Restored,
+    views: Views,
+    *,
+    scales: Sequence[float] = (0.1, 0.1, 0.2, 1.0),
+) -> Float[Array, '']:
+  """Charbonnier error of the pyramid's estimates, or of the one estimate.
+
+  Args:
+    restored: what the network returned.
+    views: the batch's views, with 'sharp'.
+    scales: weight of each estimate, from the coarsest to the finest; of a
+      network without a pyramid the last one alone counts.
+  """
+  if not restored.pyramid:
+    return scales[-1] * charbonnier(restored.estimate, views['sharp'])
+  return pyramid_charbonnier(restored.pyramid, views['sharp'], tuple(scales))
+
+
+@declare('deblurring')
+def compare_details(
+    restored: Restored, views: Views, *, scales: int = 3
+) -> Float[Array, '']:
+  """Charbonnier, edge and frequency errors (K3DN's deblurring loss).
+
+  Args:
+    restored: what the network returned.
+    views: the batch's views, with 'sharp'.
+    scales: number of levels of Gaussian pyramids that it is summed over.
+  """
+  return deblurring_loss(restored.estimate, views['sharp'], scales)
+
+
+@declare('reblurring', reblurs=True)
+def compare_reblurred(restored: Restored, views: Views) -> Float[Array, '']:
+  """Squared error of the reblurred picture (K3DN's reblurring loss).
+
+  Against the center view. Ours: the paper does not say which blurred picture is
+  meant.
+  """
+  return reblurring_loss(restored.reblurred, views['center'])
+
+
+@declare('feature', frozen=True)
+def compare_features(
+    restored: Restored,
+    views: Views,
+    variables: Mapping[str, Any],
+    *,
+    network: str = 'squeezenet',
+    weights: str = '',
+    layers: Sequence[str] = (),
+) -> Float[Array, '']:
+  """Difference of the features of a frozen network ('perceptual loss').
+
+  Args:
+    restored: what the network returned.
+    views: the batch's views, with 'sharp'.
+    variables: the frozen network's.
+    network: the frozen network, squeezenet or vgg19.
+    weights: folder of its weights; those that come with the package if empty.
+    layers: of it that are compared; its usual ones if there are none.
+  """
+  del weights  # They are read already.
+  return feature_loss(
+      feature_networks.create(network), variables, restored.estimate,
+      views['sharp'], tuple(layers))
 
 
 def charbonnier(
@@ -37,9 +173,9 @@ def pyramid_charbonnier(
     weights: one for each estimate.
   """
   if len(weights) != len(pyramid):
-    raise ValueError(
-        f'{len(weights)} pyramid weights for {len(pyramid)} estimates: '
-        'config.train.pyramid_weights needs one for each.')
+    raise UserError(
+        f'{len(weights)} weights of scales for {len(pyramid)} estimates: give '
+        'one for each, from the coarsest to the finest.', argument='scales')
   total = jnp.zeros(())
   for estimate, weight in zip(pyramid, weights):
     if not weight:
@@ -122,7 +258,7 @@ def feature_loss(
     layers: of the network; its `compared_layers` if there are none.
 
   Raises:
-    ValueError: the network has no such layer, or the pictures are too small for
+    UserError: the network has no such layer, or the pictures are too small for
       one.
   """
   variables = lax.stop_gradient(variables)
@@ -135,15 +271,15 @@ def feature_loss(
   layers = tuple(layers or network.compared_layers)
   unknown = [layer for layer in layers if layer not in features]
   if unknown:
-    raise ValueError(
+    raise UserError(
         f'{type(network).__name__} has no layer {", ".join(unknown)}; it has '
-        f'{", ".join(features)}.')
+        f'{", ".join(features)}.', argument='layers')
   empty = [layer for layer in layers if not features[layer].size]
   if empty:
-    raise ValueError(
+    raise UserError(
         f'Pictures of {sharp.shape[1]} x {sharp.shape[2]} px are too small for '
-        f'the layer {", ".join(empty)} of {type(network).__name__}: choose a '
-        'larger config.data.crop, or earlier config.train.feature_layers.')
+        f'the layer {", ".join(empty)} of {type(network).__name__}: take '
+        'larger crops, or compare earlier layers.', argument='layers')
   return sum(_relative_difference(features[layer], targets[layer]).mean()
              for layer in layers) / len(layers)
 

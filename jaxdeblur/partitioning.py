@@ -15,6 +15,8 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from jaxdeblur.errors import UserError
+
 AXES = ('data', 'fsdp', 'height')
 
 # Values; below, splitting an array costs more than it saves.
@@ -28,12 +30,12 @@ def make_mesh(
   """Makes a mesh of devices.
 
   Args:
-    sizes: config.mesh: the length of each of `AXES`; -1, for one of them,
+    sizes: the length of each of `AXES`; -1, for one of them,
       is what the others leave. All devices along `data` by default.
     devices: all that JAX sees by default.
 
   Raises:
-    ValueError: the lengths do not multiply to the number of devices.
+    UserError: the lengths do not multiply to the number of devices.
   """
   count = len(devices) if devices else jax.device_count()
   lengths = {axis: (sizes or {}).get(axis, 1) for axis in AXES}
@@ -44,9 +46,10 @@ def make_mesh(
   if len(free) == 1 and given > 0 and count % given == 0:
     lengths[free[0]] = count // given
   if math.prod(lengths.values()) != count or min(lengths.values()) < 1:
-    raise ValueError(
-        f'config.mesh is {_describe(sizes)}, which {count} devices cannot '
-        'form: choose lengths whose product is that number, or -1 for one.')
+    raise UserError(
+        f'The mesh is {_describe(sizes)}, which {count} devices cannot form: '
+        'choose lengths whose product is that number, or -1 for one.',
+        argument='mesh')
   return jax.make_mesh(
       tuple(lengths.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES),
       devices=devices)
@@ -98,29 +101,32 @@ def gather(params: Any, mesh: Mesh) -> Any:
 def check_batch(
     mesh: Mesh, batch_size: int, accumulation_steps: int, height: int
 ) -> None:
-  """Raises a ValueError if a mesh cannot share a batch of pictures."""
+  """Raises a UserError if a mesh cannot share a batch of pictures."""
   shares = mesh.shape['data'] * mesh.shape['fsdp']
   if batch_size % (shares * accumulation_steps):
-    raise ValueError(
-        f'config.train.batch_size is {batch_size}, which {shares} devices '
-        f'(config.mesh, data x fsdp) in {accumulation_steps} parts '
-        '(config.train.accumulation_steps) cannot share: choose a multiple.')
+    raise UserError(
+        f'batch_size is {batch_size}, which {shares} devices (the axes data x '
+        f'fsdp of the mesh) in {accumulation_steps} parts (accumulation_steps) '
+        'cannot share: choose a multiple.', argument='batch_size')
   if shares % jax.process_count():
-    raise ValueError(
+    raise UserError(
         f'{jax.process_count()} processes cannot share a batch among {shares} '
-        'devices (config.mesh, data x fsdp): choose a multiple.')
+        'devices (the axes data x fsdp of the mesh): choose a multiple.',
+        argument='mesh')
   for sharing in mesh.devices.reshape(-1, mesh.shape['height']):
     hosts = {device.process_index for device in sharing}
     if len(hosts) > 1:
-      raise ValueError(
-          f'config.mesh.height is {mesh.shape["height"]}, and the devices that '
-          f"would share a picture's rows belong to {len(hosts)} processes, "
-          'each of which reads pictures of its own: choose a divisor of the '
-          f'{jax.local_device_count()} devices of a process.')
+      raise UserError(
+          f'The height of the mesh is {mesh.shape["height"]}, and the devices '
+          f"that would share a picture's rows belong to {len(hosts)} "
+          'processes, each of which reads pictures of its own: choose a divisor '
+          f'of the {jax.local_device_count()} devices of a process.',
+          argument='mesh')
   if height % mesh.shape['height']:
-    raise ValueError(
+    raise UserError(
         f'Pictures are {height} px high, which {mesh.shape["height"]} devices '
-        '(config.mesh.height) cannot share: choose a multiple.')
+        '(the height of the mesh) cannot share: choose a multiple.',
+        argument='crop')
 
 
 def put_batch(

@@ -9,15 +9,16 @@ from typing import Any
 
 import ml_collections
 
+from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
 from jaxdeblur.evaluation.provenance import describe_run
 from jaxdeblur.restoration.image_file import write_whole
-from jaxdeblur.suggestion import did_you_mean
+from jaxdeblur.suggestion import choose_one, did_you_mean
 
 JSON_NAME = 'bench.json'
 PLOT_NAME = 'bench.png'
 
 # What a program's cost depends on.
-_SECTIONS = ('model', 'dtype', 'bench', 'data', 'train', 'mesh', 'restore')
+_SECTIONS = ('model', 'compute', 'bench', 'data', 'train', 'mesh', 'restore')
 
 
 def run_benchmark(
@@ -34,14 +35,13 @@ def run_benchmark(
     overwrite: whether these may replace others.
 
   Raises:
-    ValueError: there is no such benchmark, or it has no such target.
-    FileExistsError: there are results in `output`.
+    UserError: there is no such benchmark, or it has no such target.
+    ExistingFileError: there are results in `output`.
   """
   what = config.bench.what
   if what not in _BENCHMARKS:
-    raise ValueError(
-        f'config.bench.what is {what!r}: choose one of '
-        f'{", ".join(_BENCHMARKS)}.{did_you_mean(what, _BENCHMARKS)}')
+    raise UserError(
+        f'config.bench.what is {what!r}: {choose_one(what, _BENCHMARKS)}')
   if output is not None:
     _check_output(what, output, overwrite)
   return _BENCHMARKS[what](config, output)
@@ -126,30 +126,33 @@ _WRITING = ('forward', 'train_step', 'scaling')
 def _check_target(
     what: str, target: str, known: Iterable[str], needed: bool = False
 ) -> None:
-  """Raises a ValueError if a benchmark cannot compile for a target."""
+  """Raises a UserError if a benchmark cannot compile for a target."""
   if target in known or (not target and not needed):
     return
   names = ', '.join(known)
   if not names:
-    raise ValueError(
+    raise UserError(
         f'config.bench.target is {target!r}, but config.bench.what={what} '
         'runs on this machine only: leave it empty.')
   otherwise = '' if needed else ', or leave it empty for this machine'
-  raise ValueError(
+  raise UserError(
       f'config.bench.target is {target!r}: for config.bench.what={what} choose '
       f'one of {names}{otherwise}.{did_you_mean(target, known)}')
 
 
 def _check_output(what: str, output: pathlib.Path, overwrite: bool) -> None:
   if what not in _WRITING:
-    raise ValueError(
-        f'config.bench.what={what} only prints: leave --output out.')
+    raise UserError(
+        f'config.bench.what={what} only prints: it takes no output.',
+        argument='output')
   if output.exists() and not output.is_dir():
-    raise NotADirectoryError(
-        f'{output} is a file: --output names the folder for the results.')
+    raise NoFolderError(
+        f'{output} is a file: the output is a folder for the results.',
+        argument='output')
   if (output / JSON_NAME).exists() and not overwrite:
-    raise FileExistsError(
-        f'{output / JSON_NAME} exists already: add --overwrite to replace it.')
+    raise ExistingFileError(
+        f'{output / JSON_NAME} exists already and is not replaced.',
+        argument='overwrite')
 
 
 def _print(lines: Iterable[str]) -> None:

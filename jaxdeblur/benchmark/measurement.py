@@ -18,6 +18,7 @@ from jaxdeblur.benchmark.counting import DYNAMIC, PRODUCT, Count, count
 from jaxdeblur.benchmark.programs import PROGRAMS, Program
 from jaxdeblur.benchmark.roofline import Roofline
 from jaxdeblur.benchmark.tpu_program import main_memory_bytes
+from jaxdeblur.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,12 +185,12 @@ def measure(config: ml_collections.ConfigDict) -> Measurement:
       needs; see `programs`.
 
   Raises:
-    ValueError: the network does not take pictures of this size, or the devices
+    UserError: the network does not take pictures of this size, or the devices
       cannot share the batch.
   """
   bench = config.bench
   if bench.repeats < 1 or bench.warm_up < 0:
-    raise ValueError(
+    raise UserError(
         f'config.bench.repeats is {bench.repeats} and config.bench.warm_up '
         f'{bench.warm_up}: time at least one run, after none or some.')
   program = PROGRAMS[bench.what](config, jax.devices())

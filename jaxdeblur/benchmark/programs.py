@@ -14,8 +14,9 @@ import ml_collections
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import abstract_variables
 from jaxdeblur.compilation import jit
-from jaxdeblur.training.features import load_variables
-from jaxdeblur.training.network import create_network
+from jaxdeblur.models.compute import Compute
+from jaxdeblur.models.network import Network
+from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import create_state
 from jaxdeblur.training.step import jit_train_step, views_to_train
@@ -76,11 +77,11 @@ def make_forward(
   """The network as it restores: views in, a picture out.
 
   Args:
-    config: `model`, `dtype`, and `bench`: `batch_size`, `size` (height and
-      width, px; multiples of what the network takes), `dynamic_conv_method`.
+    config: `model`, `compute`, and `bench`: `batch_size` and `size` (height and
+      width, px; multiples of what the network takes).
     devices: the first one is used.
   """
-  model = create_network(_with_method(config))
+  model = create_network(config)
   sharding = SingleDeviceSharding(devices[0])
   height, width = config.bench.size
   variables = _place(abstract_variables(model), sharding)
@@ -103,15 +104,15 @@ def make_step(
   """A step of training with its optimizer, as the training makes it.
 
   Args:
-    config: `model`, `dtype`, `train`, `mesh` and `data.crop` as for training,
-      and `bench.dynamic_conv_method`.
+    config: `model`, `compute`, `train`, `mesh` and `data.crop`, as for
+      training.
     devices: which share the batch, as `config.mesh` says.
   """
   train, crop = config.train, tuple(config.data.crop)
   mesh = partitioning.make_mesh(config.mesh.to_dict(), devices)
   partitioning.check_batch(
       mesh, train.batch_size, train.accumulation_steps, crop[0])
-  model = create_network(_with_method(config))
+  model = create_network(config)
   optimizer = make_optimizer(train)
   state = jax.eval_shape(functools.partial(
       create_state, model, optimizer, trainable=tuple(train.trainable)),
@@ -127,7 +128,7 @@ def make_step(
   return Program(
       step,
       (jax.tree.map(_with_sharding, state, shardings), views,
-       _place(load_variables(train), whole)),
+       _place(load_frozen(train.losses), whole)),
       carries=True,
       **_describe(config, state.params, train.batch_size, crop))
 
@@ -135,12 +136,20 @@ def make_step(
 PROGRAMS = {'forward': make_forward, 'train_step': make_step}
 
 
+def create_network(config: ml_collections.ConfigDict) -> Network:
+  """The network of `config.model` that computes as `config.compute` says."""
+  return Compute(**config.compute).create(config.model.to_dict())
+
+
 def describe_network(config: ml_collections.ConfigDict) -> str:
   """The network's name and settings, as one reads them."""
-  settings = dict(_with_method(config).model.to_dict())
+  settings = dict(config.model.to_dict())
   name = settings.pop('name')
+  if config.compute.dynamic_conv_method != 'auto':
+    settings['dynamic_conv_method'] = config.compute.dynamic_conv_method
   return ' '.join([name, *(
-      f'{key}={_join(value)}' for key, value in settings.items())])
+      f'{key}={_join(value)}' for key, value in settings.items()
+      if value is not None)])
 
 
 def fill(shapes: Any) -> Any:
@@ -148,20 +157,10 @@ def fill(shapes: Any) -> Any:
   return jax.tree.map(_fill, shapes)
 
 
-def _with_method(config):
-  """Lets the network filter as `bench.dynamic_conv_method` says, if it does."""
-  if not config.bench.dynamic_conv_method:
-    return config
-  config = config.copy_and_resolve_references()
-  with config.unlocked():
-    config.model.dynamic_conv_method = config.bench.dynamic_conv_method
-  return config
-
-
 def _describe(config, params, batch_size, size):
   return dict(
       network=describe_network(config), batch_size=batch_size, height=size[0],
-      width=size[1], dtype=str(config.dtype),
+      width=size[1], dtype=str(config.compute.dtype),
       parameters=sum(math.prod(x.shape) for x in jax.tree.leaves(params)))
 
 

@@ -13,11 +13,16 @@ import numpy as np
 import tqdm
 
 from jaxdeblur.benchmark.measurement import process_peak_bytes
-from jaxdeblur.benchmark.programs import describe_network, fill
+from jaxdeblur.benchmark.programs import (
+  create_network,
+  describe_network,
+  fill,
+)
 from jaxdeblur.checkpoints import Weights, abstract_variables
+from jaxdeblur.errors import UserError
+from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
-from jaxdeblur.training.network import create_network
 
 _SECONDS = 20.0  # For which a size is repeated, at most.
 
@@ -98,22 +103,22 @@ def measure(config: ml_collections.ConfigDict) -> Scaling:
   compile it; then runs are timed until `bench.repeats` or 20 s are reached.
 
   Args:
-    config: `model`, `dtype`, `restore.tile` (px, 0 for none), and `bench`:
+    config: `model`, `compute`, `restore.tile` (px, 0 for none), and `bench`:
       `sizes`, px, `repeats`.
 
   Raises:
-    ValueError: there are no sizes, or no runs.
+    UserError: there are no sizes, or no runs.
   """
   bench = config.bench
   if not bench.sizes or bench.repeats < 1:
-    raise ValueError(
+    raise UserError(
         f'config.bench.sizes is {tuple(bench.sizes)} and config.bench.repeats '
         f'{bench.repeats}: name one size and one run at least.')
   model = create_network(config)
   restorer = Restorer(Weights(
       config.model.to_dict(), model, fill(abstract_variables(model)),
       epath.Path('nowhere')))
-  tile = config.restore.tile or None
+  tile = RestoreOptions(tile=config.restore.tile).tile
   load = os.getloadavg()[0]
   sizes, compiled = [], set()
   for side in tqdm.tqdm(
@@ -121,7 +126,7 @@ def measure(config: ml_collections.ConfigDict) -> Scaling:
     sizes.append(_measure_size(
         restorer, side, tile, compiled, bench.repeats))
   return Scaling(
-      describe_network(config), str(config.dtype),
+      describe_network(config), str(config.compute.dtype),
       jax.devices()[0].device_kind, tile, (load, os.getloadavg()[0]),
       tuple(sizes))
 
@@ -154,10 +159,9 @@ def _time(restorer, picture, tile) -> float:
 
 def _window(model, side, tile) -> tuple[int, ...]:
   """Height and width of what the network sees at a time, px."""
-  sides = [side + -side % multiple for multiple in model.size_multiple]
+  sides = [side + -side % multiple for multiple in model.padded_multiple]
   if tile is None:
     return tuple(sides)
-  halo = model.receptive_field or model.approximate_halo
-  spans = [plan_spans(length, tile, halo, multiple)[0].window
-           for length, multiple in zip(sides, model.size_multiple)]
+  spans = [plan_spans(length, tile, model.halo or 0, multiple)[0].window
+           for length, multiple in zip(sides, model.padded_multiple)]
   return tuple(span.stop - span.start for span in spans)

@@ -27,6 +27,7 @@ from jaxdeblur.benchmark.tpu_compilation import (
   fitting,
 )
 from jaxdeblur.benchmark.tpu_program import main_memory_bytes
+from jaxdeblur.errors import UserError
 
 # A chip -> the topology of one, as libtpu knows it.
 CHIPS = {
@@ -154,8 +155,8 @@ def compile_for_chip(
     compiler_options: XLA's.
 
   Raises:
-    ValueError: the program takes more memory than the chip has.
-    ImportError: libtpu is not installed.
+    UserError: the program takes more memory than the chip has.
+    MissingPackageError: libtpu is not installed.
   """
   target = config.bench.target
   chip, = describe_devices(CHIPS[target])
@@ -186,7 +187,7 @@ def lower_for_cuda(config: ml_collections.ConfigDict) -> CudaLowering:
     config: `bench`, and what the program needs; see `programs`.
 
   Raises:
-    ValueError: the program cannot run on a GPU.
+    UserError: the program cannot run on a GPU.
   """
   program = PROGRAMS[config.bench.what](config, jax.devices()[:1])
   started = time.perf_counter()
@@ -194,7 +195,7 @@ def lower_for_cuda(config: ml_collections.ConfigDict) -> CudaLowering:
   try:
     lowered = traced.lower(lowering_platforms=(CUDA,))
   except NotImplementedError as error:
-    raise ValueError(
+    raise UserError(
         f'{config.bench.what} of {program.title} does not lower for cuda: '
         f'{first_lines(error)}') from error
   seconds = time.perf_counter() - started

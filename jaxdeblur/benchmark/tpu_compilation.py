@@ -15,6 +15,9 @@ import jax
 import ml_collections
 
 from jaxdeblur.benchmark.programs import make_step
+from jaxdeblur.errors import MissingPackageError, UserError
+from jaxdeblur.memory import is_out_of_memory
+from jaxdeblur.suggestion import choose_one
 
 # Name -> topology as libtpu knows it, and memory of a chip in GB (the vendor's
 # system architecture pages).
@@ -74,19 +77,18 @@ def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
   """Compiles the train step of a config for the slice `config.bench.target`.
 
   Args:
-    config: `model`, `dtype`, `data.crop`, `train` and `mesh`, as for training,
-      and `bench.target`, one of `SLICES`.
+    config: `model`, `compute`, `data.crop`, `train` and `mesh`, as for
+      training, and `bench.target`, one of `SLICES`.
 
   Raises:
-    ValueError: the slice is unknown, its devices cannot share the batch, or
+    UserError: the slice is unknown, its devices cannot share the batch, or
       the step takes more memory than a chip has.
-    ImportError: libtpu is not installed.
+    MissingPackageError: libtpu is not installed.
   """
   target = config.bench.target
   if target not in SLICES:
-    raise ValueError(
-        f'config.bench.target is {target!r}: choose one of '
-        f'{", ".join(SLICES)}.')
+    raise UserError(
+        f'config.bench.target is {target!r}: {choose_one(target, SLICES)}')
   topology, gigabytes = SLICES[target]
   devices = describe_devices(topology)
   step = make_step(config, devices)
@@ -107,14 +109,14 @@ def fitting(problem: str, advice: str) -> Iterator[None]:
   """Says of a compilation that needs too much memory what it needs.
 
   Raises:
-    ValueError: the problem, what the compiler says of it, and the advice.
+    UserError: the problem, what the compiler says of it, and the advice.
   """
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
-    if 'RESOURCE_EXHAUSTED' not in str(error):
+    if not is_out_of_memory(error):
       raise
-    raise ValueError(f'{problem}: {first_lines(error)} {advice}') from error
+    raise UserError(f'{problem}: {first_lines(error)} {advice}') from error
 
 
 def describe_devices(topology: str) -> list[Any]:
@@ -124,7 +126,7 @@ def describe_devices(topology: str) -> list[Any]:
     topology: as libtpu knows it, such as 'v5e:2x2'.
 
   Raises:
-    ImportError: libtpu is not installed.
+    MissingPackageError: libtpu is not installed.
   """
   # It looks for a TPU's metadata server otherwise, for minutes, and lets one
   # process use it at a time.
@@ -140,9 +142,9 @@ def describe_devices(topology: str) -> list[Any]:
     return list(topologies.get_topology_desc(
         topology, platform='tpu', **options).devices)
   except (RuntimeError, ImportError) as error:
-    raise ImportError(
-        'Compiling for TPUs needs libtpu on Linux: pip install '
-        f"'jaxdeblur[tpu]' ({first_lines(error)})") from error
+    raise MissingPackageError(
+        'Compiling for TPUs needs libtpu on Linux: pip install libtpu '
+        f'({first_lines(error)})') from error
 
 
 def first_lines(error: Exception) -> str:

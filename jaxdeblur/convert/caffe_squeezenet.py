@@ -8,11 +8,11 @@ photographs (tests/feature_networks_test.py).
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdeblur.convert import table
-from jaxdeblur.convert.table import CONV
+from jaxdeblur.convert import names
 from jaxdeblur.models.feature_networks import SqueezeNet, abstract_variables
+from jaxdeblur.models.published_names import CONV, Table
 
-TABLE = table.Table(
+TABLE = Table(
     rows=[
         # Caffe's layer, Flax path, kind.
         ('conv1', 'conv1', CONV),
@@ -37,12 +37,12 @@ def convert(arrays: Mapping[str, Any]) -> dict:
     {'params': ...}, nested dicts of float32 arrays.
 
   Raises:
-    ValueError: names are missing, unknown or misshapen, all of them listed.
+    UserError: names are missing, unknown or misshapen, all of them listed.
   """
   # The table's names end in .weight and .bias.
   features = {name[:-2] + _ENDINGS.get(name[-2:], name[-2:]): array
               for name, array in arrays.items() if name not in _CLASSIFIER}
-  return table.convert(
+  return names.convert(
       features, TABLE, abstract_variables(SqueezeNet()), 'SqueezeNet 1.0')
 
 

@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping
 import pathlib
-import types
 from typing import Any
 
 from jaxdeblur import checkpoints
 from jaxdeblur.convert import (
   caffe_squeezenet,
-  torch_drbnet,
-  torch_k3dn,
+  published,
   torch_lpips,
   torch_vgg19,
   weights_file,
 )
+from jaxdeblur.errors import UserError
 from jaxdeblur.metrics import lpips
+from jaxdeblur.models import registry
+
+# A layer that the weights of a feature network have -> what converts them.
+_FEATURE_NETWORKS = {
+    'features.0.weight': torch_vgg19, 'conv1_w': caffe_squeezenet}
 
 
 def convert_file(
@@ -40,7 +44,7 @@ def convert_file(
     A sentence on what was written.
 
   Raises:
-    FileNotFoundError, ValueError: the source is missing, damaged or another
+    UserError: the source is missing, damaged or another
       network's, or the output exists.
   """
   if source.is_dir():
@@ -66,13 +70,17 @@ def _convert_lpips(state_dict, heads, output) -> str:
   return f'Wrote LPIPS with AlexNet (float32) to {output}'
 
 
-def _choose_converter(state_dict: Mapping[str, Any]) -> types.ModuleType:
+def _choose_converter(state_dict: Mapping[str, Any]) -> Any:
   """Tells the networks apart by the names of their layers."""
   names = {name.removeprefix('module.') for name in state_dict}
-  if any(name.startswith('feat_extract.') for name in names):
-    return torch_k3dn
-  if 'features.0.weight' in names:
-    return torch_vgg19
-  if 'conv1_w' in names:
-    return caffe_squeezenet
-  return torch_drbnet
+  for layer, converter in _FEATURE_NETWORKS.items():
+    if layer in names:
+      return converter
+  found = published.recognise(state_dict)
+  if found is None:
+    known = [name for name in registry.names() if registry.get(name).published]
+    raise UserError(
+        f'The weights are of no network that is known here: expected those of '
+        f'{", ".join(known)}, VGG-19, SqueezeNet or LPIPS; found the arrays '
+        f'{", ".join(map(repr, list(state_dict)[:3])) or "none"}.')
+  return found

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxdeblur.convert import table
-from jaxdeblur.convert.table import CONV, Kind, Parameter
+from jaxdeblur.convert import names
+from jaxdeblur.errors import UserError
 from jaxdeblur.metrics import lpips
+from jaxdeblur.models.published_names import CONV, Kind, Parameter, Table
 
 # [1, in, 1, 1] -> [in, 1].
 _HEAD: Kind = {
     'weight': Parameter('params', 'kernel', (1, 0), single=(2, 3))}
 
-TABLE = table.Table(
+TABLE = Table(
     rows=[
         ('features.{layer}', 'conv{layer}', CONV),
         ('lin{head}.model.1', 'head{head}', _HEAD),
@@ -50,10 +51,10 @@ def convert(state_dict: Mapping[str, Any]) -> dict:
     {'params': ...}, nested dicts of float32 arrays.
 
   Raises:
-    ValueError: one of the two is missing, or names or shapes are wrong.
+    UserError: one of the two is missing, or names or shapes are wrong.
   """
   arrays = {_rename(name): array
-            for name, array in table.clean(state_dict).items()
+            for name, array in names.clean(state_dict).items()
             if not _is_left_out(name)}
   for part, name, source in (
       ('backbone, AlexNet,', 'features.0.weight',
@@ -61,10 +62,10 @@ def convert(state_dict: Mapping[str, Any]) -> dict:
       ('heads', 'lin0.model.1.weight',
        'v0.1/alex.pth of the authors of LPIPS')):
     if name not in arrays:
-      raise ValueError(
-          f'The {part} of LPIPS is missing ({name}): --mode convert reads '
-          f'{source} with --input or --config.convert.heads.')
-  return table.convert(arrays, TABLE, lpips.shapes(), 'LPIPS with AlexNet')
+      raise UserError(
+          f'The {part} of LPIPS is missing ({name}): give {source} as well.',
+          argument='heads')
+  return names.convert(arrays, TABLE, lpips.shapes(), 'LPIPS with AlexNet')
 
 
 def _rename(name: str) -> str:

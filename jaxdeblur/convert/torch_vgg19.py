@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxdeblur.convert import table
-from jaxdeblur.convert.table import CONV
+from jaxdeblur.convert import names
 from jaxdeblur.models.feature_networks import VGG19, abstract_variables
+from jaxdeblur.models.published_names import CONV, Table
 
 # PyTorch counts activations and poolings as layers, too.
-TABLE = table.Table(
+TABLE = Table(
     rows=[
         # PyTorch layer, Flax path, kind.
         ('features.0', 'conv1_1', CONV),
@@ -45,17 +45,17 @@ def convert(state_dict: Mapping[str, Any]) -> dict:
     {'params': ...}, nested dicts of float32 arrays.
 
   Raises:
-    ValueError: names are missing, unknown or misshapen, all of them listed; or
+    UserError: names are missing, unknown or misshapen, all of them listed; or
       the dict is empty or wrapped in another.
   """
-  features = {name: array for name, array in table.clean(state_dict).items()
+  features = {name: array for name, array in names.clean(state_dict).items()
               if not name.startswith('classifier.')}
-  return table.convert(features, TABLE, abstract_variables(VGG19()), 'VGG-19')
+  return names.convert(features, TABLE, abstract_variables(VGG19()), 'VGG-19')
 
 
 def revert(variables: Mapping) -> dict[str, np.ndarray]:
   """Turns variables of `VGG19` into PyTorch's arrays: `convert`, backwards."""
-  return table.revert(variables, TABLE)
+  return names.revert(variables, TABLE)
 
 
 def settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,5 +66,5 @@ def settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 def shapes() -> dict[str, tuple[int, ...]]:
   """Lists the PyTorch names and shapes."""
-  expected = table.places(TABLE, abstract_variables(VGG19()))
+  expected = names.places(TABLE, abstract_variables(VGG19()))
   return {name: place.torch_shape for name, place in expected.items()}

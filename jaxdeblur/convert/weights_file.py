@@ -12,6 +12,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxdeblur.errors import MissingFileError, MissingPackageError, UserError
+
 _TORCH_SUFFIXES = ('.pth', '.pt', '.ckpt')
 
 
@@ -30,15 +32,15 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     whole numbers keep their type.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    ValueError: the suffix is another, the file is damaged, or it holds anything
+    MissingFileError: there is no such file.
+    UserError: the suffix is another, the file is damaged, or it holds anything
       but arrays of numbers; pickled Python objects are refused.
-    ImportError: the file is PyTorch's, and PyTorch is not installed.
+    MissingPackageError: the file is PyTorch's, and PyTorch is not installed.
   """
   path = pathlib.Path(path)
   suffix = path.suffix.lower()
   if not path.is_file():
-    raise FileNotFoundError(f'There is no weight file {path}.')
+    raise MissingFileError(f'There is no weight file {path}.')
   if suffix == '.npz':
     arrays = _read_npz(path)
   elif suffix == '.safetensors':
@@ -46,7 +48,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   elif suffix in _TORCH_SUFFIXES:
     arrays = _read_torch(path)
   else:
-    raise ValueError(
+    raise UserError(
         f'{path} is no weight file that can be read here: its suffix is '
         f'{suffix!r}, expected .npz, .safetensors, '
         f'{", ".join(_TORCH_SUFFIXES)}.')
@@ -81,9 +83,9 @@ def _read_torch(path):
   try:
     import torch  # Here, and not above: only these files need it.
   except ImportError as error:
-    raise ImportError(
+    raise MissingPackageError(
         f'{path} is a PyTorch file, and PyTorch is not installed: pip install '
-        "'jaxdeblur[torch]', or save the weights as .npz or .safetensors where "
+        "'torch>=2.4', or save the weights as .npz or .safetensors where "
         'PyTorch is.') from error
   try:
     content = torch.load(path, map_location='cpu', weights_only=True)
@@ -96,14 +98,14 @@ def _read_torch(path):
       content.get('state_dict'), Mapping):
     content = content['state_dict']
   if not isinstance(content, Mapping):
-    raise ValueError(
+    raise UserError(
         f'{path} holds a {type(content).__name__}, expected a dict of tensors '
         'by name: save it with torch.save(network.state_dict(), ...).')
   others = [f'{name!r} ({type(value).__name__})'
             for name, value in content.items()
             if not isinstance(value, torch.Tensor)]
   if others:
-    raise ValueError(
+    raise UserError(
         f'{path} holds more than tensors: {", ".join(others)}. Save the dict '
         'of tensors alone, with torch.save(network.state_dict(), ...).')
   return {str(name): _to_numpy(tensor, torch)
@@ -123,19 +125,19 @@ def _as_numbers(path, name, array):
   if jnp.issubdtype(array.dtype, jnp.floating):
     return array.astype(np.float32)
   if array.dtype.kind not in 'biu':
-    raise ValueError(
+    raise UserError(
         f'{path} holds {name!r} of the type {array.dtype}, which are no real '
         'numbers: save it as float32.')
   return array
 
 
 def _damaged(path):
-  return ValueError(
+  return UserError(
       f'{path} is damaged, or no {path.suffix} file: it cannot be read.')
 
 
 def _pickled(path):
-  return ValueError(
+  return UserError(
       f'{path} holds pickled Python objects, which are refused because reading '
       'them can run code: save the arrays alone, for PyTorch with '
       'torch.save(network.state_dict(), ...).')

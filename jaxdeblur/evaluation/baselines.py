@@ -12,6 +12,7 @@ from jaxtyping import Float
 import numpy as np
 
 from data_pipelines.transforms import to_display, to_linear
+from jaxdeblur.errors import MissingPackageError, UserError
 from jaxdeblur.optics.psf import disc
 
 # Chosen on six of the Kodak photographs, blurred by discs of 2, 3.5 and 5 px
@@ -69,13 +70,13 @@ def estimate_radius(picture: Picture) -> float:
     picture: display values in [0, 1], float32, at least 32 px on each side.
 
   Raises:
-    ValueError: the picture is smaller.
+    UserError: the picture is smaller.
   """
   height, width = picture.shape[:2]
   if min(height, width) < 32:
-    raise ValueError(
+    raise UserError(
         f'A disc radius cannot be estimated on {height} x {width} px: give it '
-        'with --config.eval.disc_radius.')
+        'in px.', argument='disc_radius')
   light = to_linear(picture).mean(axis=2)
   window = np.hanning(height)[:, None] * np.hanning(width)
   power = _average_directions(_power((light - light.mean()) * window))
@@ -146,7 +147,7 @@ def _import_restoration():
   try:
     from skimage import restoration
   except ImportError as error:
-    raise ImportError(
+    raise MissingPackageError(
         'Wiener and Richardson-Lucy deconvolution are scikit-image\'s, which '
         "is not installed: pip install 'scikit-image>=0.26'.") from error
   return restoration

@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxdeblur.evaluation.report import (
-  HEADINGS,
-  LARGER_IS_BETTER,
-  Score,
-  list_metrics,
-  means,
-)
+from jaxdeblur.errors import UserError
+from jaxdeblur.evaluation.report import Score, list_metrics
 from jaxdeblur.evaluation.result import Result, format_markdown, read
+from jaxdeblur.metrics.metric import Metric, find
 
 _RESAMPLES = 10_000
 _SAME_INPUT = 1e-3  # Relative; scores of one input on two machines.
@@ -51,16 +47,16 @@ def compare(first: Result, second: Result) -> list[Difference]:
   """Compares two results picture by picture.
 
   Raises:
-    ValueError: their protocols, pictures or metrics differ, or the inputs score
+    UserError: their protocols, pictures or metrics differ, or the inputs score
       differently, so that they cannot be the same pictures.
   """
   check_protocols(first.protocol, second.protocol)
   metrics = [metric for metric in list_metrics(first.rows)
              if metric in list_metrics(second.rows)]
   if not metrics:
-    raise ValueError(
-        'The results have no metric in common: take one of them again with '
-        '--config.eval.metrics.')
+    raise UserError(
+        'The results have no metric in common: take one of them again in the '
+        "other's metrics.", argument='metrics')
   pairs = _pair_rows(first.rows, second.rows, metrics)
   conditions = dict.fromkeys(row.condition for row in first.rows)
   return [
@@ -77,7 +73,7 @@ def compare_files(
   """Compares two results that are written already: a table of differences.
 
   Raises:
-    FileNotFoundError, ValueError: as `result.read` and `compare`.
+    UserError: as `result.read` and `compare`.
   """
   ours, theirs = read(first), read(second)
   return format_differences(ours, theirs, compare(ours, theirs))
@@ -90,13 +86,14 @@ def format_differences(
   table = [['condition', 'metric', 'pictures', 'difference', '95 % interval',
             'better', 'equal', 'worse']]
   for difference in differences:
-    title, digits = HEADINGS.get(difference.metric, (difference.metric, 4))
-    interval = (
-        'none' if math.isnan(difference.low) else
-        f'{difference.low:+.{digits}f} to {difference.high:+.{digits}f}')
+    metric = find(difference.metric)
+    low, high, mean = (
+        metric.format(value, sign='+') for value in (
+            difference.low, difference.high, difference.mean))
+    interval = 'none' if math.isnan(difference.low) else f'{low} to {high}'
     table.append([
-        difference.condition, title, str(difference.pictures),
-        f'{difference.mean:+.{digits}f}', interval,
+        difference.condition, metric.heading, str(difference.pictures),
+        mean, interval,
         str(difference.wins), str(difference.ties),
         str(difference.pictures - difference.wins - difference.ties)])
   return (
@@ -107,14 +104,14 @@ def format_differences(
 def check_protocols(
     first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> None:
-  """Raises a ValueError that names where two protocols, as stored, differ."""
+  """Raises a UserError that names where two protocols, as stored, differ."""
   if first == second:
     return
   differing = [name for name in dict.fromkeys((*first, *second))
                if first.get(name) != second.get(name)]
   told = '; '.join(f'{name} {first.get(name)!r} and {second.get(name)!r}'
                    for name in differing[:3])
-  raise ValueError(
+  raise UserError(
       f'The protocols differ ({told}), and so scores would for one and the '
       'same network. Take one of the results again.')
 
@@ -128,7 +125,7 @@ def _pair_rows(
   lonely = sorted(set(ours) ^ set(theirs))
   if lonely:
     picture, condition = lonely[0]
-    raise ValueError(
+    raise UserError(
         f'The results are of different pictures: {len(lonely)} are in one of '
         f'them only, {picture} ({condition}) first. Compare results on the '
         'same pictures.')
@@ -137,26 +134,27 @@ def _pair_rows(
     for metric in metrics:
       scores = (one.scores[f'input_{metric}'], other.scores[f'input_{metric}'])
       if not math.isclose(*scores, rel_tol=_SAME_INPUT):
-        raise ValueError(
+        raise UserError(
             f'The inputs called {one.picture} ({one.condition}) are not the '
             f'same: their {metric} is {scores[0]:.6g} and {scores[1]:.6g}. '
             'Compare results on the same pictures.')
   return pairs
 
 
-def _compare_scores(condition, metric, scores) -> Difference:
+def _compare_scores(condition, name, scores) -> Difference:
+  metric = find(name)
   ours, theirs = np.array(scores, np.float64).T
-  better = ours > theirs if metric in LARGER_IS_BETTER else ours < theirs
+  better = ours > theirs if metric.larger_is_better else ours < theirs
   with np.errstate(invalid='ignore'):  # inf - inf.
-    difference = float(means(metric, ours) - means(metric, theirs))
+    difference = float(metric.mean(ours) - metric.mean(theirs))
   low, high = _bootstrap(metric, ours, theirs)
   return Difference(
-      condition, metric, len(ours), difference, low, high, int(better.sum()),
+      condition, name, len(ours), difference, low, high, int(better.sum()),
       int((ours == theirs).sum()))
 
 
 def _bootstrap(
-    metric: str, ours: np.ndarray, theirs: np.ndarray
+    metric: Metric, ours: np.ndarray, theirs: np.ndarray
 ) -> tuple[float, float]:
   """The 95 % interval of the difference of the means."""
   finite = np.isfinite(ours).all() and np.isfinite(theirs).all()
@@ -165,5 +163,5 @@ def _bootstrap(
   drawn = np.random.default_rng(0).integers(
       0, len(ours), (_RESAMPLES, len(ours)))
   low, high = np.percentile(
-      means(metric, ours[drawn]) - means(metric, theirs[drawn]), [2.5, 97.5])
+      metric.mean(ours[drawn]) - metric.mean(theirs[drawn]), [2.5, 97.5])
   return float(low), float(high)

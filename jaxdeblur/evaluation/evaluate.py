@@ -1,28 +1,36 @@
 """Scores a network, or what it is to be compared with, as a protocol says."""
 
 import pathlib
+import sys
 
 from etils import epath
 import ml_collections
 import tqdm
 
+from jaxdeblur import partitioning
+from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
 from jaxdeblur.evaluation import compare, provenance, result
 from jaxdeblur.evaluation.methods import Method, choose_method
 from jaxdeblur.evaluation.page import ReportPage
 from jaxdeblur.evaluation.protocols import choose_protocol
 from jaxdeblur.evaluation.protocols.case import Case, Cases
 from jaxdeblur.evaluation.report import Score
-from jaxdeblur.evaluation.result import Result
+from jaxdeblur.evaluation.result import JSON_NAME, Result
 from jaxdeblur.evaluation.scoring import Metrics, choose_metrics
 from jaxdeblur.evaluation.source import Source
+from jaxdeblur.models.compute import Compute
+from jaxdeblur.restoration import restorer
+from jaxdeblur.restoration.options import RestoreOptions
+from jaxdeblur.restoration.restorer import Restorer
 
 
 def evaluate(
     config: ml_collections.ConfigDict,
-    checkpoint: epath.PathLike,
+    weights: epath.PathLike,
     source: Source,
     output: pathlib.Path,
     page_folder: pathlib.Path | None = None,
+    overwrite: bool = False,
 ) -> Result:
   """Scores a method on pictures, its input's own scores beside its output's.
 
@@ -30,21 +38,27 @@ def evaluate(
   output/scores.csv at the end, whole or not at all.
 
   Args:
-    config: `eval` and `restore` (tile, fit, pick).
-    checkpoint: what `jaxdeblur.load` takes; for the method 'network'.
+    config: `eval`, `restore` (tile, fit, pick), `compute` and `mesh`.
+    weights: what `jaxdeblur.load` takes; for the method 'network'.
     source: the pictures.
     output: folder for the results.
     page_folder: folder for a page with scores and pictures, if wanted.
+    overwrite: whether the scores may replace older ones.
 
   Returns:
     The result; printed, it is the tables of means and medians.
 
   Raises:
-    CheckpointError, OSError, ValueError, ImportError: as one sentence each.
+    UserError: what was given cannot be scored, or scores are there already.
   """
   if output.exists() and not output.is_dir():
-    raise NotADirectoryError(
-        f'{output} is a file: --output names the folder for the results.')
+    raise NoFolderError(
+        f'{output} is a file: the output is a folder for the results.',
+        argument='output')
+  if (output / JSON_NAME).exists() and not overwrite:
+    raise ExistingFileError(
+        f'{output / JSON_NAME} exists already and is not replaced.',
+        argument='overwrite')
   page = None
   if page_folder is not None:
     page = ReportPage(page_folder, config.eval.pictures_shown)
@@ -57,22 +71,40 @@ def evaluate(
   cases = protocol.list_cases(source)
   metrics = choose_metrics(config.eval, cases.has_sharp)
   method = choose_method(
-      config.eval, checkpoint, config.restore.tile, protocol.fit,
-      config.restore.pick)
+      config.eval, lambda: _load(config, weights),
+      RestoreOptions(tile=config.restore.tile, fit=protocol.fit))
   _check_views(method, cases, protocol.name)
-  rows = []
+  rows, failures = [], []
   with tqdm.tqdm(total=cases.count, unit='picture') as bar:
-    for case in cases.open():
-      rows += _score_case(method, metrics, case, page)
+    for make_case in cases.open():
+      try:
+        rows += _score_case(method, metrics, make_case(), page)
+      except (UserError, OSError) as error:
+        failures.append(str(error))
+        bar.write(f'error: {error}', file=sys.stderr)
       bar.update()
+  if not rows:
+    raise UserError(
+        f'None of the {cases.count} pictures could be scored; the first: '
+        f'{failures[0] if failures else "there is none"}')
   pictures = source.describe() + (' (a part of it)' if cases.partial else '')
   scored = Result(
       description,
-      provenance.collect(method.describe(), method.checkpoint, pictures), rows)
+      provenance.collect(
+          method.describe(), method.checkpoint, pictures, failures), rows)
   scored.write(output)
   if page is not None:
     page.write(scored)
   return scored
+
+
+def _load(
+    config: ml_collections.ConfigDict, weights: epath.PathLike
+) -> Restorer:
+  mesh = (partitioning.make_mesh(config.mesh.to_dict())
+          if config.mesh.height > 1 else None)
+  return restorer.load(
+      weights, config.restore.pick, mesh, Compute(**config.compute))
 
 
 def _score_case(
@@ -86,12 +118,12 @@ def _score_case(
         Score(case.picture, condition, metrics.score(comparison), case.place)
         for condition, comparison in comparisons.items()]
   except ValueError as error:
-    raise ValueError(f'{case.picture}: {error}') from error
+    raise UserError(f'{case.picture}: {error}') from error
 
 
 def _check_views(method: Method, cases: Cases, protocol: str) -> None:
   missing = [view for view in method.needed_views if view not in cases.views]
   if missing:
-    raise ValueError(
+    raise UserError(
         f'This network reads the views {", ".join(method.needed_views)}; the '
         f'pictures of this protocol, {protocol}, have no {", ".join(missing)}.')

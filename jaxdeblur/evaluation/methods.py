@@ -1,16 +1,18 @@
 """What restores the pictures that are scored: a network or a baseline."""
 
 from collections.abc import Callable, Mapping
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
-from etils import epath
 import ml_collections
 import numpy as np
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation import baselines
 from jaxdeblur.evaluation.protocols.case import Case
-from jaxdeblur.restoration import restorer
-from jaxdeblur.suggestion import did_you_mean
+from jaxdeblur.restoration.options import RestoreOptions
+from jaxdeblur.restoration.restorer import Restorer
+from jaxdeblur.suggestion import choose_one
 
 NAMES = ('network', 'input', 'wiener', 'richardson_lucy')
 
@@ -36,29 +38,25 @@ class Method(Protocol):
 class Network:
   """A network with its weights, see `Method`."""
 
-  def __init__(
-      self, checkpoint: epath.PathLike, tile: int, fit: str, pick: str):
-    """Loads a checkpoint.
+  def __init__(self, restorer: Restorer, options: RestoreOptions):
+    """Takes a loaded network, and how it restores.
 
-    Args:
-      checkpoint: what `jaxdeblur.load` takes.
-      tile: of pictures larger than this, px; 0 restores them whole, as do
-        networks whose tiles are not exact.
-      fit: as `Restorer.restore`.
-      pick: which checkpoint of a training: 'latest', or 'best'.
+    Networks whose tiles are not exact restore every picture whole: tiles would
+    be part of the protocol.
     """
-    self._restorer = restorer.load(checkpoint, pick)
-    model = self._restorer.weights.model
-    # Where tiles are not exact, they would be part of the protocol.
-    exact = model.receptive_field is not None
-    self._options = {'tile': (tile or None) if exact else None, 'fit': fit}
+    self._restorer = restorer
+    model = restorer.weights.model
+    if model.receptive_field is None:
+      options = dataclasses.replace(options, tile=None)
+    self._options = options
     self.needed_views = model.required_views
-    self.checkpoint = self._restorer.weights.digest()
+    self.checkpoint = restorer.weights.digest()
 
   def restore(self, case: Case) -> np.ndarray:
     given = {'picture' if name == 'center' else name: case.views[name]
              for name in self.needed_views}
-    return self._restorer.restore(**given, **self._options, as_float=True)
+    return self._restorer.restore(
+        **given, options=self._options, as_float=True)
 
   def describe(self) -> Mapping[str, Any]:
     return dict(self._restorer.weights.settings)
@@ -104,32 +102,27 @@ class Deconvolution:
 
 def choose_method(
     settings: ml_collections.ConfigDict,
-    checkpoint: epath.PathLike,
-    tile: int,
-    fit: str,
-    pick: str = 'latest',
+    load: Callable[[], Restorer],
+    options: RestoreOptions,
 ) -> Method:
   """The method that a config names.
 
   Args:
     settings: `config.eval`: `method`, and `disc_radius` of the deconvolutions.
-    checkpoint: of the network.
-    tile: see `Network`.
-    fit: see `Network`.
-    pick: see `Network`.
+    load: loads the network, where that is the method.
+    options: how the network restores.
 
   Raises:
-    ValueError: there is no method of this name, no checkpoint, or the radius is
+    UserError: there is no method of this name, no checkpoint, or the radius is
       neither a number nor 'known' nor 'estimate'.
-    ImportError: the method needs scikit-image, which is not installed.
+    MissingPackageError: the method needs scikit-image, which is not installed.
   """
   name = settings.method
   if name not in NAMES:
-    raise ValueError(
-        f'config.eval.method is {name!r}: choose one of '
-        f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
+    raise UserError(
+        f'config.eval.method is {name!r}: {choose_one(name, NAMES)}')
   if name == 'network':
-    return Network(checkpoint, tile, fit, pick)
+    return Network(load(), options)
   if name == 'input':
     return Untouched()
   return Deconvolution(name, settings.disc_radius)
@@ -145,15 +138,15 @@ def _choose_radius(disc_radius: str) -> Callable[[Case], float]:
   except ValueError:
     radius = -1.0
   if not 0 <= radius < np.inf:
-    raise ValueError(
-        f'config.eval.disc_radius is {disc_radius!r}: give a number of px, '
-        "'known' or 'estimate'.")
+    raise UserError(
+        f'disc_radius is {disc_radius!r}: give a number of px, \'known\' or '
+        "'estimate'.", argument='disc_radius')
   return lambda case: radius
 
 
 def _known_radius(case: Case) -> float:
   if case.disc_radius is None:
-    raise ValueError(
-        'Nobody knows the disc radius of recorded pictures: give '
-        "--config.eval.disc_radius=R, or 'estimate' it.")
+    raise UserError(
+        'Nobody knows the disc radius of recorded pictures: give it in px, or '
+        "'estimate' it.", argument='disc_radius')
   return case.disc_radius

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdeblur.errors import MissingPackageError, NoFolderError
 from jaxdeblur.evaluation import plots, published, report
 from jaxdeblur.evaluation.exhibits import (
     ERROR_RANGE,
@@ -19,6 +20,7 @@ from jaxdeblur.evaluation.exhibits import (
 )
 from jaxdeblur.evaluation.protocols.case import Comparison
 from jaxdeblur.evaluation.result import Result
+from jaxdeblur.metrics.metric import find
 from jaxdeblur.restoration.image_file import write_whole
 
 _NEEDED = ('jinja2', 'matplotlib')
@@ -40,18 +42,18 @@ class ReportPage:
       most_pictures: how many pictures of each condition are shown.
 
     Raises:
-      ImportError: what draws the page is not installed.
-      NotADirectoryError: the folder is something else.
+      MissingPackageError: what draws the page is not installed.
+      NoFolderError: the folder is something else.
     """
     missing = [
         name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-      raise ImportError(
-          f'--report draws its page with {" and ".join(missing)}, not '
+      raise MissingPackageError(
+          f'The page is drawn with {" and ".join(missing)}, not '
           f'installed here: pip install {" ".join(missing)}.')
     if folder.exists() and not folder.is_dir():
-      raise NotADirectoryError(
-          f'{folder} is no folder: --report names one for the page.')
+      raise NoFolderError(
+          f'{folder} is no folder: name one for the page.', argument='report')
     self._folder = folder
     self._exhibits = Exhibits(most_pictures)
 
@@ -104,7 +106,7 @@ def _render(result: Result, exhibits: Exhibits) -> str:
       script=script,
       script_digest=digest,
       metrics=metrics,
-      more_is_better=metrics[0] in report.LARGER_IS_BETTER,
+      more_is_better=find(metrics[0]).larger_is_better,
       summaries=report.summarise(rows),
       rows=_rank(rows, metrics[0]),
       scores={(row.picture, row.condition): row.scores for row in rows},
@@ -133,7 +135,7 @@ def _number_exhibits(shown) -> dict[tuple[str, str], str]:
 
 def _rank(rows, metric: str) -> list[report.Score]:
   """The most improved first; where no gain is defined, last."""
-  sign = 1 if metric in report.LARGER_IS_BETTER else -1
+  sign = 1 if find(metric).larger_is_better else -1
 
   def key(row):
     gain = sign * (row.scores[metric] - row.scores[f'input_{metric}'])
@@ -143,15 +145,11 @@ def _rank(rows, metric: str) -> list[report.Score]:
 
 
 def _heading(metric: str) -> str:
-  return report.HEADINGS[metric][0]
-
-
-def _digits(metric: str) -> int:
-  return report.HEADINGS[metric][1]
+  return find(metric).heading
 
 
 def _score(value: float, metric: str, sign: str = '') -> str:
-  text = f'{value:{sign}.{_digits(metric)}f}'
+  text = find(metric).format(value, sign)
   for plain, typeset in (('-', '\N{MINUS SIGN}'), ('inf', '\N{INFINITY}'),
                          ('nan', '\N{EN DASH}')):
     text = text.replace(plain, typeset)
@@ -164,10 +162,9 @@ def _gain(value: float, metric: str) -> str:
 
 def _verdict(gain: float, metric: str) -> str:
   """better, worse or same as far as digits are shown: a gain's class."""
-  if math.isnan(gain) or not round(gain, _digits(metric)):
+  if math.isnan(gain) or not round(gain, find(metric).digits):
     return 'same'
-  larger_is_better = metric in report.LARGER_IS_BETTER
-  return 'better' if (gain > 0) == larger_is_better else 'worse'
+  return 'better' if find(metric).is_better(gain, 0) else 'worse'
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from jaxdeblur.evaluation import report
+from jaxdeblur.metrics.metric import find
 
 # Drawn in these, which matplotlib takes; the page's CSS variables in their
 # place make the plots follow its light and dark colours.
@@ -30,11 +31,11 @@ def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
   if not pairs:
     return None
   figure, axes = _make_axes(
-      'pictures, by gain', f'gain in {_heading(metric)}')
+      'pictures, by gain', f'gain in {find(metric).heading}')
   axes.axhline(0, color=_INK, linewidth=1)
   for index, (condition, scores) in enumerate(pairs.items()):
     gains = sorted((after - before for before, after in scores),
-                   reverse=metric in report.LARGER_IS_BETTER)
+                   reverse=find(metric).larger_is_better)
     axes.plot(range(1, len(gains) + 1), gains, linewidth=0.8,
               **_style(index, condition))
   axes.xaxis.get_major_locator().set_params(integer=True)
@@ -52,7 +53,8 @@ def draw_scatter(rows: Sequence[report.Score], metric: str) -> str | None:
   if not pairs:
     return None
   figure, axes = _make_axes(
-      f'input, {_heading(metric)}', f'restored, {_heading(metric)}')
+      f'input, {find(metric).heading}',
+      f'restored, {find(metric).heading}')
   for index, (condition, scores) in enumerate(pairs.items()):
     axes.plot(*zip(*scores, strict=True), linestyle='none',
               **_style(index, condition))
@@ -75,10 +77,6 @@ def _finite_pairs(rows, metric) -> dict[str, list[tuple[float, float]]]:
     if all(map(math.isfinite, pair)):
       pairs.setdefault(row.condition, []).append(pair)
   return pairs if max(map(len, pairs.values()), default=0) > 1 else {}
-
-
-def _heading(metric: str) -> str:
-  return report.HEADINGS[metric][0]
 
 
 def _make_axes(x_label: str, y_label: str):

@@ -1,6 +1,6 @@
 """What made a result: method, weights, versions, command, machine, date."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import datetime
 import importlib.metadata
 import os
@@ -16,7 +16,10 @@ _PACKAGES = ('jaxdeblur', 'jax', 'jaxlib', 'flax', 'numpy')
 
 
 def collect(
-    method: Mapping[str, Any], checkpoint: str | None, pictures: str
+    method: Mapping[str, Any],
+    checkpoint: str | None,
+    pictures: str,
+    failures: Sequence[str] = (),
 ) -> dict[str, Any]:
   """Gathers what a stranger needs to know beside the protocol.
 
@@ -26,11 +29,13 @@ def collect(
     method: what restored the pictures: its name and settings.
     checkpoint: digest of its weights; None where there are none.
     pictures: the name of the dataset or folder.
+    failures: a sentence for each picture that could not be scored.
   """
   return {
       'method': dict(method),
       'checkpoint': checkpoint,
       'pictures': pictures,
+      'failures': list(failures),
       **describe_run(),
   }
 

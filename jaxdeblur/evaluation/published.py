@@ -7,6 +7,8 @@ from decimal import Decimal
 import importlib.resources
 from typing import Any
 
+from jaxdeblur.metrics.metric import METRICS
+
 
 @dataclasses.dataclass(frozen=True)
 class PublishedScore:
@@ -44,11 +46,9 @@ class PublishedTable:
   @property
   def metrics(self) -> list[str]:
     """Those that any row is scored in."""
-    return [metric for metric in METRICS
-            if any(metric in row.scores for row in self.rows)]
+    return [name for name in METRICS
+            if any(name in row.scores for row in self.rows)]
 
-
-METRICS = ('psnr', 'ssim', 'rmse_rel', 'mae', 'lpips')
 
 _SETS = {
     'realdof': (

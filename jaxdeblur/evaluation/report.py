@@ -8,19 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import statistics
 
-import numpy as np
-
-# Heading and decimals of each metric.
-HEADINGS = {
-    'psnr': ('PSNR [dB]', 2), 'ssim': ('SSIM', 4), 'mae': ('MAE', 4),
-    'rmse_rel': ('RMSE_rel', 4), 'lpips': ('LPIPS', 4), 'niqe': ('NIQE', 2)}
-
-# What is better the larger it is; the others are errors.
-LARGER_IS_BETTER = frozenset({'psnr', 'ssim'})
-
-# K3DN's tables 7 and 8 print 10^(-mean PSNR / 20) of the data set as RMSE_rel:
-# the geometric mean over its pictures.
-_GEOMETRIC = frozenset({'rmse_rel'})
+from jaxdeblur.errors import UserError
+from jaxdeblur.metrics import metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +57,7 @@ def summarise(rows: Sequence[Score]) -> list[Summary]:
   place is known, those of indoor and outdoor pictures follow those of all.
 
   Raises:
-    ValueError: there are no rows, one lacks the input's or the output's score,
+    UserError: there are no rows, one lacks the input's or the output's score,
       their metrics differ, or a picture comes twice under a condition.
   """
   metrics = list_metrics(rows)
@@ -88,47 +77,36 @@ def summarise(rows: Sequence[Score]) -> list[Summary]:
 def _summarise(condition, place, members, metrics) -> Summary:
   def combine(average: Callable[[str, Sequence[float]], float]):
     averages = {}
-    for metric in metrics:
-      for name in (f'input_{metric}', metric):
-        averages[name] = average(
-            name, [member.scores[name] for member in members])
-      averages[f'gain_{metric}'] = (
-          averages[metric] - averages[f'input_{metric}'])
+    for name in metrics:
+      for key in (f'input_{name}', name):
+        averages[key] = average(
+            key, [member.scores[key] for member in members])
+      averages[f'gain_{name}'] = averages[name] - averages[f'input_{name}']
     return averages
 
   return Summary(
       condition, place, len(members),
-      combine(lambda name, scores: float(means(name, scores))),
+      combine(lambda name, scores: float(
+          metric.find(name.removeprefix('input_')).mean(scores))),
       combine(lambda name, scores: float(statistics.median(scores))))
 
 
 def list_metrics(rows: Sequence[Score]) -> list[str]:
   """The metrics of all rows, in the first row's order; refuses what differs."""
   if not rows:
-    raise ValueError('There are no scores to report: no picture was evaluated.')
+    raise UserError('There are no scores to report: no picture was evaluated.')
   metrics = [name for name in rows[0].scores if not name.startswith('input_')]
-  expected = {*metrics, *(f'input_{metric}' for metric in metrics)}
+  expected = {*metrics, *(f'input_{name}' for name in metrics)}
   seen = set()
   for row in rows:
     if set(row.scores) != expected:
-      raise ValueError(
+      raise UserError(
           f'{row.picture!r} ({row.condition}) is scored in '
           f'{sorted(row.scores)}, expected {sorted(expected)}. Score input and '
           'output of every picture in the same metrics.')
     if (row.picture, row.condition) in seen:
-      raise ValueError(
+      raise UserError(
           f'{row.picture!r} comes twice under {row.condition!r} and would '
           'count twice in the mean. Give every picture a name of its own.')
     seen.add((row.picture, row.condition))
   return metrics
-
-
-def means(
-    metric: str, scores: np.ndarray | Sequence[float]
-) -> np.ndarray | float:
-  """Means over the last axis, of pictures; of RMSE_rel geometric ones."""
-  scores = np.asarray(scores, np.float64)
-  if metric.removeprefix('input_') not in _GEOMETRIC:
-    return scores.mean(axis=-1)
-  with np.errstate(divide='ignore'):  # A perfect picture makes the mean 0.
-    return np.exp(np.log(scores).mean(axis=-1))

@@ -14,13 +14,14 @@ import numbers
 import pathlib
 from typing import Any
 
+from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.evaluation.report import (
-  HEADINGS,
   Score,
   Summary,
   list_metrics,
   summarise,
 )
+from jaxdeblur.metrics.metric import Metric, find
 from jaxdeblur.restoration.image_file import write_whole
 
 JSON_NAME = 'scores.json'
@@ -46,13 +47,13 @@ class Result:
     """Refuses what is not complete.
 
     Raises:
-      ValueError: the protocol has no name, the provenance lacks something, or
+      UserError: the protocol has no name, the provenance lacks something, or
         as `summarise`.
       TypeError: protocol or provenance hold what JSON has no form for.
     """
     lacking = [key for key in _PROVENANCE if key not in self.provenance]
     if not self.protocol.get('name') or lacking:
-      raise ValueError(
+      raise UserError(
           'Scores mean nothing without their protocol and what they were taken '
           f'with; here {", ".join(lacking) or "the name of the protocol"} is '
           'missing.')
@@ -125,13 +126,13 @@ def read(path: str | pathlib.Path) -> Result:
   """Reads the scores.json that `Result.write` wrote, or the one in a folder.
 
   Raises:
-    FileNotFoundError: there is no such file.
-    ValueError: it holds no scores.
+    MissingFileError: there is no such file.
+    UserError: it holds no scores.
   """
   path = pathlib.Path(path)
   path = path / JSON_NAME if path.is_dir() else path
   if not path.is_file():
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'{path} does not exist: name the scores.json of an evaluation.')
   try:
     document = json.loads(path.read_text(encoding='utf-8'))
@@ -142,9 +143,9 @@ def read(path: str | pathlib.Path) -> Result:
         for row in document['pictures']]
     return Result(document['protocol'], document['provenance'], rows)
   except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise ValueError(
+    raise UserError(
         f'{path} does not hold the scores of an evaluation: make it again '
-        f'with --mode eval ({error!r}).') from error
+        f'({error!r}).') from error
 
 
 def _format_table(
@@ -152,17 +153,23 @@ def _format_table(
     summaries: Sequence[Summary],
     averages: Callable[[Summary], Mapping[str, float]],
 ) -> str:
-  columns = {metric: HEADINGS.get(metric, (metric, 4)) for metric in metrics}
-  table = [['condition', 'pictures', *(title for title, _ in columns.values())]]
+  columns = [find(name) for name in metrics]
+  table = [['condition', 'pictures', *(metric.heading for metric in columns)]]
   for summary in summaries:
     scores = averages(summary)
     cells = [
-        f'{scores["input_" + metric]:.{digits}f} -> {scores[metric]:.{digits}f}'
-        f' ({scores["gain_" + metric]:+.{digits}f})'
-        for metric, (_, digits) in columns.items()]
+        f'{metric.format(scores["input_" + metric.name])} -> '
+        f'{metric.format(scores[metric.name])}'
+        f'{_format_gain(metric, scores["gain_" + metric.name])}'
+        for metric in columns]
     condition = ', '.join(filter(None, (summary.condition, summary.place)))
     table.append([condition, str(summary.pictures), *cells])
   return format_markdown(table)
+
+
+def _format_gain(metric: Metric, gain: float) -> str:
+  """' (+1.20)'; nothing where the input is perfect, and no gain is defined."""
+  return f' ({metric.format(gain, "+")})' if math.isfinite(gain) else ''
 
 
 def format_markdown(table: Sequence[Sequence[str]]) -> str:

@@ -1,25 +1,14 @@
-"""The metrics that pictures are scored in."""
+"""Scores of a comparison in the metrics that a config names."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
 
 import ml_collections
-import numpy as np
 
-from jaxdeblur import metrics
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation.protocols.case import Comparison
-from jaxdeblur.metrics import lpips
-from jaxdeblur.metrics.niqe import niqe
-from jaxdeblur.suggestion import did_you_mean
-
-# (restored, sharp) -> score.
-_WITH_SHARP = {'psnr': metrics.psnr, 'ssim': metrics.ssim, 'mae': metrics.mae,
-               'rmse_rel': metrics.rmse_rel, 'lpips': None}
-_WITHOUT = {'niqe': niqe}
-NAMES = (*_WITH_SHARP, *_WITHOUT)
-
-_USUAL = ('psnr', 'ssim', 'mae')
-_USUAL_WITHOUT_SHARP = ('niqe',)
+from jaxdeblur.metrics import metric
+from jaxdeblur.metrics.metric import METRICS, Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,25 +16,22 @@ class Metrics:
   """What scores a comparison.
 
   Attributes:
-    with_sharp: name -> metric of (picture, ground truth).
-    without: name -> metric of the picture alone.
+    functions: metric -> its function.
   """
-  with_sharp: Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
-  without: Mapping[str, Callable[[np.ndarray], float]]
+  functions: Mapping[Metric, Callable[..., float]]
 
   def score(self, comparison: Comparison) -> dict[str, float]:
     """The input's and the output's scores: {'input_psnr': ..., 'psnr': ...}.
 
     Raises:
-      ValueError: the pictures are too small for a metric.
+      UserError: the pictures are too small for a metric.
     """
     scores = {}
     for prefix, picture in (
         ('input_', comparison.before), ('', comparison.after)):
-      for name, metric in self.with_sharp.items():
-        scores[prefix + name] = float(metric(picture, comparison.sharp))
-      for name, metric in self.without.items():
-        scores[prefix + name] = float(metric(picture))
+      for chosen, function in self.functions.items():
+        truth = (comparison.sharp,) if chosen.needs_sharp else ()
+        scores[prefix + chosen.name] = float(function(picture, *truth))
     return scores
 
 
@@ -55,47 +41,41 @@ def choose_metrics(
   """The metrics that a config names.
 
   Args:
-    settings: `config.eval`: `metrics`, names; if none, PSNR, SSIM and MAE, or
-      NIQE where there is no ground truth; and `lpips`, the folder of LPIPS's
-      weights.
+    settings: `config.eval`: `metrics`, names; if none, the usual ones: PSNR,
+      SSIM and MAE, or NIQE where there is no ground truth; and, by the name of
+      a metric with weights, the folder of these.
     has_sharp: whether there is a ground truth.
 
   Raises:
-    ValueError: a name is unknown, a metric needs a ground truth that is not
-      there, or LPIPS its weights.
+    UserError: a name is unknown, a metric needs a ground truth that is not
+      there, or weights.
   """
   # A tuple on the command line may be typed as psnr,ssim.
   names = [name.strip() for entry in settings.metrics
            for name in entry.split(',')]
-  if not names:
-    names = _USUAL if has_sharp else _USUAL_WITHOUT_SHARP
-  for name in names:
-    if name not in NAMES:
-      raise ValueError(
-          f'config.eval.metrics names {name!r}: choose from '
-          f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
-    if name in _WITH_SHARP and not has_sharp:
-      raise ValueError(
-          f'The metric {name} compares with a ground truth, and these pictures '
-          f'have none: choose from {", ".join(_WITHOUT)}.')
-  return Metrics(
-      {name: _load_lpips(settings.lpips) if name == 'lpips'
-       else _WITH_SHARP[name] for name in names if name in _WITH_SHARP},
-      {name: _WITHOUT[name] for name in names if name in _WITHOUT})
+  chosen = [metric.get(name) for name in names] or [
+      usual for usual in METRICS.values()
+      if usual.usual and usual.needs_sharp == has_sharp]
+  for one in chosen:
+    if one.needs_sharp and not has_sharp:
+      others = [other.name for other in METRICS.values()
+                if not other.needs_sharp]
+      raise UserError(
+          f'The metric {one.name} compares with a ground truth, and these '
+          f'pictures have none: choose from {", ".join(others)}.',
+          argument='metrics')
+  return Metrics({one: _find_function(one, settings) for one in chosen})
 
 
-def _load_lpips(folder: str) -> Callable[[np.ndarray, np.ndarray], float]:
+def _find_function(
+    chosen: Metric, settings: ml_collections.ConfigDict
+) -> Callable[..., float]:
+  if chosen.load is None:
+    return chosen.function
+  folder = settings.get(chosen.name)
   if not folder:
-    raise ValueError(
-        'LPIPS needs the weights of AlexNet and its own, which do not come '
-        'with jaxdeblur: convert yours with --mode convert, as '
-        'docs/evaluation.md says, and name the folder with '
-        '--config.eval.lpips.')
-  metric = lpips.load(folder)
-
-  def compare(restored, sharp):  # Grey pictures are shown to it in RGB.
-    return metric(*(
-        np.broadcast_to(picture, (*picture.shape[:2], 3))
-        for picture in (restored, sharp)))
-
-  return compare
+    raise UserError(
+        f'{chosen.heading} needs weights, which do not come with jaxdeblur: '
+        'convert them, as docs/evaluation.md says, and name the folder in '
+        f'config.eval.{chosen.name}.')
+  return chosen.load(folder)

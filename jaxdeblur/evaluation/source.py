@@ -4,15 +4,16 @@ import dataclasses
 import pathlib
 
 from data_pipelines.pairs import FolderPairs, PairSource
+from jaxdeblur.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """What --input or --dataset names; one of the two is given.
+  """A folder or a dataset; one of the two is given.
 
   Attributes:
     folder: of pictures; what is in it, the protocol says.
-    dataset: the name of a dataset that `--mode prepare` has built.
+    dataset: the name of a dataset that has been built.
     split: of the dataset.
     data_dir: the folder of the built datasets.
   """
@@ -23,20 +24,20 @@ class Source:
 
   def __post_init__(self):
     if (self.folder is None) == (self.dataset is None):
-      raise ValueError(
-          'Give the pictures to score either as --input FOLDER or as --dataset '
-          'NAME --data_dir DIR.')
+      raise UserError(
+          'Give the pictures to score either as a folder, or as a dataset with '
+          'data_dir.', argument='input')
     if self.dataset is not None and self.data_dir is None:
-      raise ValueError(
-          f'--dataset {self.dataset} needs --data_dir, the folder of the built '
-          'datasets.')
+      raise UserError(
+          f'The dataset {self.dataset} needs data_dir, the folder of the built '
+          'datasets.', argument='data_dir')
 
   def need_folder(self, protocol: str, what: str) -> pathlib.Path:
-    """The folder; ValueError if a dataset was given."""
+    """The folder; a UserError if a dataset was given."""
     if self.folder is None:
-      raise ValueError(
-          f'The protocol {protocol} reads {what}: give their folder with '
-          '--input, not a dataset.')
+      raise UserError(
+          f'The protocol {protocol} reads {what}: give their folder, not a '
+          'dataset.', argument='input')
     return self.folder
 
   def open_pairs(self) -> PairSource:

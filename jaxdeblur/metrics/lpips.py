@@ -23,6 +23,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxdeblur.errors import ExistingFileError, MissingFileError, UserError
+
 FILE = 'lpips_alex.safetensors'
 
 # ImageNet's mean and deviation of RGB, for pictures in [-1, 1].
@@ -85,11 +87,11 @@ class LpipsMetric:
     """Compares two sRGB pictures in [0, 1].
 
     Raises:
-      ValueError: they are less than 31 pixels high or wide.
+      UserError: they are less than 31 pixels high or wide.
     """
     height, width = restored.shape[:2]
     if min(height, width) < _SMALLEST_SIDE:
-      raise ValueError(
+      raise UserError(
           f'LPIPS needs pictures of at least {_SMALLEST_SIDE}x'
           f'{_SMALLEST_SIDE} px, but they are {height}x{width} (height x '
           'width). Compare larger pictures.')
@@ -100,23 +102,23 @@ def load(folder: str | pathlib.Path) -> LpipsMetric:
   """Reads the weights that `--mode convert` wrote into a folder.
 
   Raises:
-    FileNotFoundError: the folder holds no weights of LPIPS.
-    ValueError: they are damaged or not complete.
+    MissingFileError: the folder holds no weights of LPIPS.
+    UserError: they are damaged or not complete.
   """
   path = pathlib.Path(folder) / FILE
   if not path.is_file():
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'{folder} holds no {FILE}: make it from the weights of AlexNet and '
         'the heads of LPIPS with --mode convert, as docs/evaluation.md says.')
   try:
     flat = safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, OSError) as error:
-    raise ValueError(
+    raise UserError(
         f'{path} is damaged: make it again with --mode convert.') from error
   expected = {
       name: array.shape for name, array in _flatten(shapes()).items()}
   if {name: array.shape for name, array in flat.items()} != expected:
-    raise ValueError(
+    raise UserError(
         f'{path} does not hold the weights of LPIPS: make it again with --mode '
         'convert.')
   return LpipsMetric(traverse_util.unflatten_dict(flat, sep='/'))
@@ -126,11 +128,11 @@ def save(folder: str | pathlib.Path, variables: Mapping[str, Any]) -> None:
   """Writes LPIPS's weights into a new folder.
 
   Raises:
-    FileExistsError: the folder exists.
+    ExistingFileError: the folder exists.
   """
   folder = pathlib.Path(folder)
   if folder.exists():
-    raise FileExistsError(
+    raise ExistingFileError(
         f'{folder} exists already: name another folder or remove it first.')
   arrays = {name: np.ascontiguousarray(array, np.float32)
             for name, array in _flatten(variables).items()}

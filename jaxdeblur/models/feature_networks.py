@@ -12,6 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from jaxdeblur.errors import UserError
+from jaxdeblur.suggestion import choose_one
+
 Features = dict[str, Float[Array, 'b _h _w _c']]
 
 
@@ -90,11 +93,12 @@ def create(name: str) -> FeatureNetwork:
   """Creates the feature network `name`.
 
   Raises:
-    ValueError: no feature network has this name.
+    UserError: no feature network has this name.
   """
   if name not in _NETWORKS:
-    raise ValueError(
-        f'Unknown feature network {name!r}: choose one of {", ".join(NAMES)}.')
+    raise UserError(
+        f'Unknown feature network {name!r}: {choose_one(name, NAMES)}',
+        argument='network')
   return _NETWORKS[name]()
 
 

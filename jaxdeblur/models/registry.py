@@ -1,65 +1,155 @@
 """Networks by name."""
 
-from flax import linen as nn
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+import importlib.metadata
+from typing import Any
+
 import jax.numpy as jnp
 
-from jaxdeblur.models import drbnet
-from jaxdeblur.models.k3dn import K3DN, VARIANTS
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.drbnet import DRBNet, DRBNetBaseline
+from jaxdeblur.models.k3dn import K3DN
+from jaxdeblur.models.network import COMPUTE_FIELDS, Network
+from jaxdeblur.suggestion import choose_one
 
-_NETWORKS = {
-    'drbnet': drbnet.DRBNet,
-    'drbnet_baseline': drbnet.DRBNetBaseline,
+ENTRY_POINTS = 'jaxdeblur.networks'  # Of packages that bring networks.
+
+_NETWORKS: dict[str, type[Network]] = {
+    'drbnet': DRBNet,
+    'drbnet_baseline': DRBNetBaseline,
     'k3dn': K3DN,
 }
-_VARIANTS = {'k3dn': VARIANTS}
 
 
-def create(name: str, **settings) -> nn.Module:
+def register(
+    name: str, network: type[Network] | None = None
+) -> Callable[[type[Network]], type[Network]] | type[Network]:
+  """Makes a network known by a name; a decorator if it is given the name alone.
+
+  Raises:
+    ValueError: the name is another network's, or the class is no `Network`.
+  """
+  if network is None:
+    return functools.partial(register, name)
+  if not issubclass(network, Network):
+    raise ValueError(
+        f'{network.__name__} is no subclass of jaxdeblur.models.network.'
+        'Network: it cannot be registered.')
+  taken = _NETWORKS.get(name)
+  # A config file that registers a network may be read more than once.
+  if taken and (taken.__module__, taken.__qualname__) != (
+      network.__module__, network.__qualname__):
+    raise ValueError(
+        f'There is a network {name!r} already, {taken.__name__}: register '
+        f'{network.__name__} by another name.')
+  _NETWORKS[name] = network
+  return network
+
+
+def names() -> tuple[str, ...]:
+  """All names, those of installed packages included."""
+  _load_entry_points()
+  return tuple(_NETWORKS)
+
+
+def get(name: str) -> type[Network]:
+  """The class of the network `name`.
+
+  Raises:
+    UserError: no network has this name.
+  """
+  if name not in _NETWORKS:
+    _load_entry_points()
+  if name not in _NETWORKS:
+    raise UserError(
+        f'Unknown network {name!r}: {choose_one(name, _NETWORKS)}',
+        argument='name')
+  return _NETWORKS[name]
+
+
+def create(name: str, **settings) -> Network:
   """Creates the network `name` with its settings; see the network's class.
 
   Settings may come from JSON or a config: `views` may be a list, `dtype` a
-  name such as 'bfloat16'. K3DN's `variant` ('tiny', 'lightweight', 'large')
-  stands for its base_channels and num_blocks.
+  name such as 'bfloat16'. `variant`, where the network has variants, stands for
+  several settings; those that are given beside it count.
 
   Raises:
-    ValueError: no network has this name, or it has no such setting or variant.
+    UserError: no network has this name, or it has no such setting or variant.
   """
-  if name not in _NETWORKS:
-    raise ValueError(
-        f'Unknown network {name!r}: choose one of {", ".join(_NETWORKS)}.')
-  network = _NETWORKS[name]
-  settings = _expand_variant(name, settings)
-  known = [field for field in network.__dataclass_fields__
-           if field not in ('parent', 'name')]
+  network = get(name)
+  settings = _expand_variant(name, network, settings)
+  known = list_fields(network)
   unknown = sorted(set(settings) - set(known))
   if unknown:
-    raise ValueError(
+    raise UserError(
         f'The network {name!r} has no setting {", ".join(unknown)}; it has '
-        f'{", ".join(known)}.')
+        f'{", ".join(known)}.', argument=unknown[0])
   settings = {key: tuple(value) if isinstance(value, list) else value
               for key, value in settings.items()}
   if 'dtype' in settings:
-    settings['dtype'] = _read_dtype(settings['dtype'])
+    settings['dtype'] = read_dtype(settings['dtype'])
   return network(**settings)
 
 
-def _read_dtype(name) -> jnp.dtype:
+def complete_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """A network's name and all of its settings, as a checkpoint stores them.
+
+  Args:
+    settings: the name and some settings; a variant is expanded, what says how
+      the network computes is left out.
+
+  Raises:
+    UserError: as `create`.
+  """
+  network = create(**settings)
+  fields = {field: getattr(network, field)
+            for field in list_fields(type(network))
+            if field not in COMPUTE_FIELDS}
+  return {'name': settings['name'], **{
+      field: list(value) if isinstance(value, tuple) else value
+      for field, value in fields.items()}}
+
+
+def list_fields(network: type[Network]) -> list[str]:
+  """Names a network's settings, those of `COMPUTE_FIELDS` included."""
+  return [field.name for field in dataclasses.fields(network)
+          if field.name not in ('parent', 'name')]
+
+
+def read_dtype(name: Any) -> jnp.dtype:
+  """'bfloat16' -> its type.
+
+  Raises:
+    UserError: there is no such type of floating-point numbers.
+  """
   try:
-    return jnp.dtype(name)
-  except TypeError as error:
-    raise ValueError(
+    dtype = jnp.dtype(name)
+    known = jnp.issubdtype(dtype, jnp.floating)
+  except TypeError:
+    known = False
+  if not known:
+    raise UserError(
         f'Unknown type {name!r} of a network: choose float32, bfloat16, '
-        'float16 or float64.') from error
+        'float16 or float64.', argument='dtype')
+  return dtype
 
 
-def _expand_variant(name, settings):
-  variants = _VARIANTS.get(name, {})
-  if not variants or 'variant' not in settings:
+def _expand_variant(name, network, settings):
+  if not network.variants or 'variant' not in settings:
     return settings
   variant = settings['variant']
-  if variant not in variants:
-    raise ValueError(
-        f'Unknown variant {variant!r} of {name!r}: choose one of '
-        f'{", ".join(variants)}.')
+  if variant not in network.variants:
+    raise UserError(
+        f'Unknown variant {variant!r} of {name!r}: '
+        f'{choose_one(variant, network.variants)}', argument='variant')
   given = {key: value for key, value in settings.items() if key != 'variant'}
-  return variants[variant] | given
+  return network.variants[variant] | given
+
+
+@functools.cache
+def _load_entry_points() -> None:
+  for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+    register(point.name, point.load())

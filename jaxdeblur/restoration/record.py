@@ -6,7 +6,10 @@ import pathlib
 
 import jaxdeblur
 from jaxdeblur.checkpoints import Weights
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.network import COMPUTE_FIELDS
 from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.restoration.options import RestoreOptions
 
 NAME = 'restored.json'
 
@@ -15,22 +18,24 @@ class Record:
   """Keeps FOLDER/restored.json up to date with the results in FOLDER.
 
   It maps a result's name to the names of the files it was made of, the
-  network, its weights' digest, how the picture was fitted to a size that the
-  network takes, the tiles, and this package's version.
+  network, its weights' digest, how it computed, all options, and this package's
+  version.
   """
 
-  def __init__(self, weights: Weights, tile: int | None, fit: str):
-    """Takes what all results have in common; see `Restorer.restore`."""
+  def __init__(self, weights: Weights, options: RestoreOptions):
+    """Takes what all results have in common."""
     self._common = {
         'network': dict(weights.settings),
         'checkpoint': weights.digest(),
-        'fit': fit,
-        'tile': tile,
+        'compute': {
+            name: str(getattr(weights.model, name))
+            for name in COMPUTE_FIELDS if hasattr(weights.model, name)},
+        **options.to_json(),
         'jaxdeblur': jaxdeblur.__version__,
     }
 
   def check(self, output: pathlib.Path) -> None:
-    """Raises a ValueError if a result could not be recorded; see `add`."""
+    """Raises a UserError if a result could not be recorded; see `add`."""
     _read(output.with_name(NAME))
 
   def add(
@@ -43,7 +48,7 @@ class Record:
       views: what it was made of, by view.
 
     Raises:
-      ValueError: restored.json is there already, but holds something else.
+      UserError: restored.json is there already, but holds something else.
     """
     path = output.with_name(NAME)
     entries = _read(path) | {output.name: {
@@ -61,7 +66,7 @@ def _read(path: pathlib.Path) -> dict:
   except ValueError:  # Neither JSON nor UTF-8.
     entries = None
   if not isinstance(entries, dict):
-    raise ValueError(
+    raise UserError(
         f'{path} is no record of restored pictures: move it elsewhere, or name '
-        'another --output folder.')
+        'another folder for the results.', argument='output')
   return entries

@@ -1,6 +1,6 @@
 """Restores picture files and folders of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import pathlib
@@ -11,8 +11,12 @@ import jax
 import numpy as np
 import tqdm
 
-from jaxdeblur.restoration import image_file, inside
+from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
+from jaxdeblur.memory import is_out_of_memory
+from jaxdeblur.restoration import image_file
 from jaxdeblur.restoration.image_file import ImageFileError
+from jaxdeblur.restoration.options import RestoreOptions
+from jaxdeblur.restoration.panels import draw_panels
 from jaxdeblur.restoration.record import Record
 from jaxdeblur.restoration.restorer import Restorer, ViewOrderWarning
 
@@ -46,18 +50,21 @@ def plan_tasks(
     right: its right dual-pixel view.
 
   Raises:
-    ImageFileError: there is nothing to restore, the output is no folder, or
+    UserError: there is nothing to restore, the output is no folder, or
       dual-pixel views come with a folder.
   """
   if output.exists() and not output.is_dir():
-    raise ImageFileError(
-        f'{output} is a file: --output names the folder for the results.')
+    raise NoFolderError(
+        f'{output} is a file: the output is a folder for the results.',
+        argument='output')
   dual = {name: path for name, path in (('left', left), ('right', right))
           if path is not None}
   if input_path is not None and input_path.is_dir():
     if dual:
-      raise ImageFileError(
-          f'{input_path} is a folder: --left and --right go with one picture.')
+      raise UserError(
+          f'{input_path} is a folder: a left and a right view go with one '
+          'picture.',
+          argument='left')
     pictures = image_file.find_pictures(input_path)
     if not pictures:
       raise ImageFileError(
@@ -72,10 +79,9 @@ def plan_tasks(
 def restore_files(
     restorer: Restorer,
     tasks: list[Task],
+    options: RestoreOptions,
     *,
-    tile: int | None,
-    fit: str = 'pad',
-    show: bool = False,
+    panels: bool = False,
     overwrite: bool = False,
 ) -> list[str]:
   """Restores files one by one; one that fails does not stop the others.
@@ -86,62 +92,62 @@ def restore_files(
   Args:
     restorer: the network.
     tasks: what to restore.
-    tile: see `Restorer.restore`.
-    fit: see `Restorer.restore`.
-    show: whether to write panels of what the network makes of each picture
-      beside it, NAME_kernels.png and others; see `inside`.
+    options: how.
+    panels: whether to write panels beside each result, NAME_before_after.png
+      and those that the network draws; see `draw_panels`.
     overwrite: whether results may replace what is there.
 
   Returns:
     A sentence for each failure.
   """
   failures = []
-  record = Record(restorer.weights, tile=tile, fit=fit)
+  record = Record(restorer.weights, options)
   with _progress(tasks) as progress:
     for task in tasks:
       try:
         record.check(task.output)
         progress.write(
-            _restore_task(restorer, task, overwrite, tile=tile, fit=fit))
+            _restore_task(restorer, task, options, panels, overwrite))
         record.add(task.output, task.views)
-        if show:
-          progress.write(_write_panels(restorer, task, fit))
       except _FAILURES as error:
         failures.append(_describe(task, error))
       progress.update()
   return failures
 
 
-def _restore_task(restorer, task, overwrite, **options) -> str:
+def _restore_task(
+    restorer: Restorer, task: Task, options: RestoreOptions, panels: bool,
+    overwrite: bool
+) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
   pictures = {name: image_file.read(path) for name, path in task.views.items()}
+  first = next(iter(pictures.values()))
+  views = {'picture' if name == 'center' else name: picture.pixels
+           for name, picture in pictures.items()}
+  drawn = {}
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always', ViewOrderWarning)
-    restored = restorer.restore(**_name_views(pictures), **options)
-  first = next(iter(pictures.values()))
+    if panels:
+      restored, inspection = restorer.inspect(**views, options=options)
+      drawn = draw_panels(
+          restorer.weights.model, first.pixels, restored, inspection)
+    else:
+      restored = restorer.restore(**views, options=options)
   task.output.parent.mkdir(parents=True, exist_ok=True)
   image_file.write(task.output, first, restored)
   height, width = restored.shape[:2]
   seconds = time.perf_counter() - started
   lines = [f'{task.name} -> {task.output} '
-           f'({width} x {height} px, fit by {options["fit"]}, '
-           f'{seconds:.1f} s)']
+           f'({width} x {height} px, fit by {options.fit}, {seconds:.1f} s)']
+  if drawn:
+    lines.append(_write_panels(task, drawn))
   notes = [*first.notes, *(str(warning.message) for warning in caught)]
   return '\n'.join([*lines, *(f'  note: {note}' for note in notes)])
 
 
-def _name_views(pictures) -> dict[str, np.ndarray]:
-  """Names the pixels of views as the arguments of `Restorer.restore`."""
-  return {'picture' if name == 'center' else name: picture.pixels
-          for name, picture in pictures.items()}
-
-
-def _write_panels(restorer: Restorer, task: Task, fit: str) -> str:
+def _write_panels(task: Task, panels: Mapping[str, np.ndarray]) -> str:
   """Writes NAME_PANEL.png beside the result; replaces older ones."""
-  pictures = {name: image_file.read(path) for name, path in task.views.items()}
-  panels = inside.draw_panels(
-      *restorer.inspect(**_name_views(pictures), fit=fit))
   paths = [task.output.with_name(f'{task.output.stem}_{name}.png')
            for name in panels]
   for path, pixels in zip(paths, panels.values()):
@@ -154,19 +160,20 @@ def _check_output(task: Task, overwrite: bool) -> None:
     return
   if any(task.output.samefile(path) for path in task.views.values()
          if path.exists()):
-    raise ImageFileError(
-        f'{task.output} is the picture itself: name another --output folder.')
+    raise UserError(
+        f'{task.output} is the picture itself: name another folder for the '
+        'results.', argument='output')
   if not overwrite:
-    raise ImageFileError(
-        f'{task.output} exists already: add --overwrite to replace it.')
+    raise ExistingFileError(
+        f'{task.output} exists already and is not replaced.',
+        argument='overwrite')
 
 
 def _describe(task: Task, error: Exception) -> str:
-  if isinstance(error, ImageFileError):
+  if isinstance(error, ImageFileError | ExistingFileError):
     return str(error)  # It names its file.
-  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
-    return (f'{task.name} does not fit the memory: restore it in smaller '
-            'tiles with --config.restore.tile.')
+  if is_out_of_memory(error):
+    return f'{task.name} does not fit the memory: restore it in smaller tiles.'
   return f'{task.name} cannot be restored: {error}'
 
 

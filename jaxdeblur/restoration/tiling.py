@@ -61,30 +61,33 @@ def plan_spans(
 
 
 def restore_in_tiles(
-    restore: Callable[[dict[str, np.ndarray]], np.ndarray],
+    restore: Callable[[dict[str, np.ndarray], Span, Span], np.ndarray],
     views: Mapping[str, np.ndarray],
     *,
-    tile: int,
+    tile: int | None,
     halo: int,
     multiple: tuple[int, int],
 ) -> np.ndarray:
   """Restores views [h, w, 3] window by window.
 
   Args:
-    restore: restores a window of the views, [i, j, 3] each.
+    restore: restores a window of the views, [i, j, 3] each, which lies at two
+      spans, of rows and of columns.
     views: the whole views; height and width are multiples of `multiple`.
-    tile: the most pixels of a window's height and width that are kept.
+    tile: the most pixels of a window's height and width that are kept; None
+      takes the whole picture as one window.
     halo: the network's receptive field.
     multiple: of the heights and widths that the network takes.
 
   Returns:
-    The whole picture, equal to restore(views).
+    The whole picture, equal to what one window of all of it gives.
   """
   height, width = next(iter(views.values())).shape[:2]
   whole = np.empty((height, width, 3), np.float32)
+  tile = max(height, width) if tile is None else tile
   for rows, columns in _plan_windows(height, width, tile, halo, multiple):
     window = restore({name: view[rows.window, columns.window]
-                      for name, view in views.items()})
+                      for name, view in views.items()}, rows, columns)
     whole[rows.tile, columns.tile] = window[
         rows.tile_in_window, columns.tile_in_window]
   return whole

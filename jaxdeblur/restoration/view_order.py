@@ -61,8 +61,8 @@ def describe_order(left: View, right: View, seen_side: int | None) -> str:
   return (
       f'The right view shows nearly everything farther to the '
       f'{words[-seen_side]} than the left view does; this network compares '
-      f'only shifts to the {words[seen_side]}. Exchange --left and --right if '
-      'they were mixed up.')
+      f'only shifts to the {words[seen_side]}. Exchange left and right if they '
+      'were mixed up.')
 
 
 def _measure_shifts(left, right):

@@ -1,45 +1,53 @@
-"""The frozen network of the feature loss."""
+"""The frozen networks that losses compare by."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
 from jaxdeblur.checkpoints import Variables, load_weights
+from jaxdeblur.errors import UserError
+from jaxdeblur.losses import LOSSES
 from jaxdeblur.models import feature_networks
+from jaxdeblur.suggestion import choose_one
 
 _SHIPPED = 'squeezenet'
 
 
-def load_variables(train: ml_collections.ConfigDict) -> Variables | None:
-  """Reads the variables of the network that features are compared by.
+def load_frozen(losses: ml_collections.ConfigDict) -> dict[str, Variables]:
+  """Reads the variables of the frozen networks of the losses that count.
 
   Args:
-    train: config.train: `feature_loss` (a feature network's name, or '') and
-      `feature_weights` (its weights; '' for those that come with the package).
+    losses: config.train.losses.
 
   Returns:
-    The network's variables; None without a feature loss.
+    Loss -> variables.
 
   Raises:
-    ValueError: the network is unknown, or the weights are missing or another
+    UserError: a network is unknown, or its weights are missing or another
       network's.
   """
-  name, path = train.feature_loss, train.feature_weights
-  if not name:
-    return None
+  return {
+      name: _load(f'config.train.losses.{name}', losses[name])
+      for name, loss in LOSSES.items()
+      if loss.frozen and losses[name].weight}
+
+
+def _load(section: str, options: Mapping[str, Any]) -> Variables:
+  name, path = options['network'], options['weights']
   if name not in feature_networks.NAMES:
-    raise ValueError(
-        f'config.train.feature_loss is {name!r}: choose one of '
-        f"{', '.join(feature_networks.NAMES)}, or '' for none.")
+    raise UserError(
+        f'{section}.network is {name!r}: '
+        f'{choose_one(name, feature_networks.NAMES)}')
   if not path and name != _SHIPPED:
-    raise ValueError(
-        f'config.train.feature_loss {name} needs weights, which do not come '
-        'with jaxdeblur. Make them from the file that torchvision downloads, '
-        'python run.py --config configs/drbnet.py --mode convert '
-        f'--input {name}.pth --output WEIGHTS, then set '
-        '--config.train.feature_weights=WEIGHTS.')
+    raise UserError(
+        f'{section}.network {name} needs weights, which do not come with '
+        'jaxdeblur. Convert the file that torchvision downloads, '
+        f'{name}.pth, with the mode convert, and name the folder in '
+        f'{section}.weights.')
   weights = load_weights(path or _SHIPPED)
   if weights.settings['name'] != name:
-    raise ValueError(
-        f'config.train.feature_weights, {weights.path}, holds the weights of '
-        f'{weights.settings["name"]}; config.train.feature_loss asks for '
-        f'{name}.')
+    raise UserError(
+        f'{section}.weights, {weights.path}, holds the weights of '
+        f'{weights.settings["name"]}; {section}.network asks for {name}.')
   return weights.variables

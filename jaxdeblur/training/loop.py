@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import time
 
 from absl import logging
 from etils import epath
@@ -22,9 +23,12 @@ from jaxdeblur.checkpoints import (
   is_begun,
   load_weights,
 )
-from jaxdeblur.training.features import load_variables
+from jaxdeblur.compilation import compile_interruptibly
+from jaxdeblur.errors import UserError
+from jaxdeblur.models import registry
+from jaxdeblur.models.compute import Compute
+from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.multihost import start_processes
-from jaxdeblur.training.network import create_network
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.preemption import Preemption
 from jaxdeblur.training.reporting import Reporter
@@ -37,8 +41,11 @@ from jaxdeblur.training.step import (
 )
 from jaxdeblur.training.validation import make_validation
 
+# Of the pairs whose pictures are logged: other crops than the first epochs'.
+_SHOWN_BATCH = 1_000_003
 
-class NonFiniteLossError(FloatingPointError):
+
+class NonFiniteLossError(UserError, FloatingPointError):
   """The loss, or its gradient, became NaN or infinite."""
 
 
@@ -69,14 +76,14 @@ def train(
   start_processes(config.distributed)
   workdir = epath.Path(workdir)
   mesh = partitioning.make_mesh(config.mesh.to_dict())
-  model = create_network(config)
+  model = Compute(**config.compute).create(config.model.to_dict())
   check_settings(config)
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
       config.data.crop[0])
   # By way of the host, as several processes read them to devices of their own.
-  features = jax.device_put(
-      jax.device_get(load_variables(config.train)),
+  frozen = jax.device_put(
+      jax.device_get(load_frozen(config.train.losses)),
       partitioning.replicated(mesh))
   batches = _open_data(config, model)
   optimizer = make_optimizer(config.train)
@@ -84,34 +91,48 @@ def train(
   validate = make_validation(config, model, mesh)
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
-        state, _load_first_weights(config.train.init_from),
-        model.required_views)
+        model, state, _load_first_weights(config.train.init_from))
   train_step = jit_train_step(
       model, optimizer, config.train, mesh, shardings)
   # Traced first: what cannot be trained leaves no folder behind.
   view = jax.ShapeDtypeStruct(
-      (config.train.batch_size, *config.data.crop, 3), np.float32)
-  jax.eval_shape(
-      train_step, state, dict.fromkeys(views_to_train(model), view), features)
+      (config.train.batch_size, *config.data.crop, 3), np.float32,
+      sharding=partitioning.pictures(mesh))
+  traced = train_step.trace(
+      state, dict.fromkeys(views_to_train(model), view), frozen)
   checkpoints = TrainingCheckpoints(
-      workdir, config.model.to_dict(), keep=config.train.keep_checkpoints,
+      workdir, registry.complete_settings(config.model.to_dict()),
+      keep=config.train.keep_checkpoints,
       keep_best=config.train.keep_best)
   if checkpoints.latest_step() is not None:
     state, place = checkpoints.restore(state)
     batches.set_state(place)
     logging.info('Resumed from step %d.', int(state.step))
-  reporter = Reporter(workdir, config, model, mesh, state)
-  run = _Run(
-      config.train, mesh, functools.partial(train_step, features=features),
-      batches, checkpoints, reporter, validate)
   with contextlib.ExitStack() as stack:
     # Closed in the opposite order. Of several failures the last is told: that
     # of the checkpoints, where logs cannot be written either.
-    preemption = stack.enter_context(Preemption())
+    preemption = Preemption()
     stack.callback(batches.close)
     stack.callback(checkpoints.close)
+    reporter = Reporter(
+        workdir, config, model, mesh, state, batches.make(_SHOWN_BATCH))
     stack.callback(reporter.close)
-    return run.make_steps(state, preemption)
+    compiled = _compile(traced)
+    run = _Run(
+        config.train, mesh, lambda state, views: compiled(state, views, frozen),
+        batches, checkpoints, reporter, validate)
+    # From here on SIGTERM saves first; a compilation it ends at once.
+    with preemption:
+      return run.make_steps(state, preemption)
+
+
+def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:
+  logging.info('Compiling the training step: seconds on a CPU, up to some '
+               'minutes for a large network. XLA may call that slow.')
+  started = time.perf_counter()
+  compiled = compile_interruptibly(traced)
+  logging.info('Compiled in %.0f s.', time.perf_counter() - started)
+  return compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +185,7 @@ class _Run:
 
 def _load_first_weights(name: str) -> Weights:
   if name in SHIPPED and epath.Path(name).exists():
-    raise ValueError(
+    raise UserError(
         f'config.train.init_from is {name!r}, which is both the weights that '
         'come with jaxdeblur and a folder here: give the absolute path of the '
         'folder, or move it.')
@@ -194,7 +215,7 @@ def _create_sharded_state(model, optimizer, config, mesh):
 def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
   missing = sorted(set(required) - set(given))
   if missing:
-    raise ValueError(
+    raise UserError(
         f'The network reads the views {", ".join(required)}; the training data '
         f'has no {", ".join(missing)}, only {", ".join(given)}: choose other '
         'config.model.views, or other data (config.data.name; of rendered '

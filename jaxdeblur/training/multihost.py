@@ -7,6 +7,8 @@ from typing import NoReturn
 import jax
 import ml_collections
 
+from jaxdeblur.errors import UserError
+
 ALONE = ''
 AUTOMATIC = 'auto'
 
@@ -29,7 +31,7 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
       `process`, this one's, from 0.
 
   Raises:
-    ValueError: the numbers do not go together, or JAX finds no cluster.
+    UserError: the numbers do not go together, or JAX finds no cluster.
   """
   if distributed.coordinator == ALONE:
     return
@@ -38,7 +40,7 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
     return
   count, index = distributed.processes, distributed.process
   if not 0 <= index < count:
-    raise ValueError(
+    raise UserError(
         f'config.distributed.process is {index} of {count} processes: count '
         'from 0, and set config.distributed.processes to their number.')
   # CPUs exchange arrays by Gloo; other devices have ways of their own.
@@ -55,7 +57,7 @@ def _find_cluster() -> None:
         heartbeat_timeout_seconds=_HEARTBEAT,
         shutdown_timeout_seconds=_SHUTDOWN)
   except ValueError as error:
-    raise ValueError(
+    raise UserError(
         "config.distributed.coordinator is 'auto', and JAX finds no cluster "
         'here: give the address of the first process, HOST:PORT, or leave it '
         'empty for a single process.') from error

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
+from jaxdeblur.errors import UserError
+
 
 def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
   """Learning rate by step.
@@ -16,7 +18,7 @@ def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
       and is halved at each of `halve_at`.
 
   Raises:
-    ValueError: the schedule is unknown, or warms up for longer than it lasts.
+    UserError: the schedule is unknown, or warms up for longer than it lasts.
   """
   if train.schedule == 'cosine_restarts':
     return cosine_with_restarts(
@@ -28,11 +30,11 @@ def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
     warmup = max(train.warmup_steps, 1)
     return lambda step: halved(step) * jnp.minimum(step / warmup, 1)
   if train.schedule != 'cosine':
-    raise ValueError(
+    raise UserError(
         f'config.train.schedule is {train.schedule!r}: choose cosine, '
         'cosine_restarts or halving.')
   if not 0 <= train.warmup_steps < train.steps:
-    raise ValueError(
+    raise UserError(
         f'config.train.warmup_steps is {train.warmup_steps} and '
         f'config.train.steps {train.steps}: warm up in fewer steps than all.')
   return optax.warmup_cosine_decay_schedule(

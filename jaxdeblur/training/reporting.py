@@ -1,6 +1,6 @@
 """What training shows: TensorBoard scalars and pictures, a line of progress."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 import contextlib
 import time
 from typing import Any
@@ -19,13 +19,10 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.loader import open_training_data
 from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
 from jaxdeblur.training.state import TrainState
-from jaxdeblur.training.step import views_to_train
 
-_PICTURE_SEED_OFFSET = 1_000_003  # Other pairs than those of training.
 _MOST_PICTURES = 8
 
 
@@ -39,8 +36,17 @@ class Reporter:
       model: Any,
       mesh: Mesh,
       state: TrainState,
+      views: Mapping[str, np.ndarray],
   ):
     """Opens the logs; lists the parameters at the first step.
+
+    Args:
+      workdir: where the logs go.
+      config: of the training.
+      model: the network.
+      mesh: the devices.
+      state: at the first step.
+      views: the pairs whose pictures are written.
 
     All that it does may raise an OSError: the logs cannot be written.
     """
@@ -60,7 +66,7 @@ class Reporter:
         num_train_steps=config.train.steps, every_steps=config.train.log_every,
         every_secs=None, writer=self._writer)
     self._last = (int(state.step), time.perf_counter())
-    self._views = _draw_pairs(config, views_to_train(model))
+    self._views = views
     self._restore = jit(
         lambda variables, views: model.apply(variables, views).image)
 
@@ -110,8 +116,7 @@ class Reporter:
     Several processes write none: each holds a part of them.
     """
     restored = self._restore(
-        {'params': state.ema_params, **state.collections},
-        partitioning.put_batch(self._views, self._mesh))
+        state.published, partitioning.put_batch(self._views, self._mesh))
     if not restored.is_fully_addressable:
       return
     rows = jnp.concatenate(
@@ -153,16 +158,6 @@ def _measure_memory() -> dict[str, int]:
   statistics = jax.local_devices()[0].memory_stats() or {}
   return {f'device/{name}': statistics[name]
           for name in ('peak_bytes_in_use',) if name in statistics}
-
-
-def _draw_pairs(config, views: Sequence[str]) -> dict[str, np.ndarray]:
-  # Workers are not worth their start for one batch.
-  batches = open_training_data(
-      config.data.to_dict() | {'workers': 0}, views=views,
-      seed=config.seed + _PICTURE_SEED_OFFSET,
-      batch_size=config.train.batch_size // jax.process_count())
-  with contextlib.closing(batches):
-    return next(batches)
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

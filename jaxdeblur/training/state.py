@@ -4,19 +4,20 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from flax import linen as nn, struct
+from flax import struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from jaxdeblur.checkpoints import Weights
-from jaxdeblur.models.drbnet import fit_to_views
-from jaxdeblur.models.identity_start import start_as_identity
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.network import Network
+from jaxdeblur.suggestion import choose_one
 
 Params = Any
 
-STARTS = ('random', 'identity')
+_STATISTICS = 'batch_stats'
 
 
 @struct.dataclass
@@ -31,12 +32,28 @@ class TrainState:
     opt_state: the optimizer's, of the parameters that are trained.
     collections: the network's other variables: averages of batch
       normalisation, constants. Empty for most networks.
+    ema_statistics: the moving average of batch normalisation's averages, as
+      {'batch_stats': ...}: averaged parameters go with averaged statistics.
+      Empty for a network without batch normalisation.
   """
   step: Any  # As all of them, also a shape or a sharding in place of an array.
   params: Params
   ema_params: Params
   opt_state: optax.OptState
   collections: dict[str, Any] = struct.field(default_factory=dict)
+  ema_statistics: dict[str, Any] = struct.field(default_factory=dict)
+
+  @property
+  def published(self) -> dict[str, Any]:
+    """The averaged variables, which are evaluated and published."""
+    return {'params': self.ema_params, **self.collections,
+            **self.ema_statistics}
+
+
+def select_statistics(collections: dict[str, Any]) -> dict[str, Any]:
+  """What of the collections is averaged."""
+  return {name: value for name, value in collections.items()
+          if name == _STATISTICS}
 
 
 def split_params(
@@ -50,14 +67,14 @@ def split_params(
       there are none.
 
   Raises:
-    ValueError: no module's name begins so.
+    UserError: no module's name begins so.
   """
   if not trainable:
     return dict(params), {}
   trained = {name: value for name, value in params.items()
              if name.startswith(tuple(trainable))}
   if not trained:
-    raise ValueError(
+    raise UserError(
         f'config.train.trainable is {tuple(trainable)}: no module of the '
         f'network begins so; it has {", ".join(params)}.')
   frozen = {name: value for name, value in params.items()
@@ -66,7 +83,7 @@ def split_params(
 
 
 def create_state(
-    model: nn.Module,
+    model: Network,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     start: str = 'random',
@@ -78,50 +95,50 @@ def create_state(
     model: the network.
     optimizer: what trains it.
     key: of the random numbers.
-    start: 'random', or 'identity' for DRBNet; see `start_as_identity`.
+    start: one of the network's `starts`.
     trainable: see `split_params`.
 
   Raises:
-    ValueError: the start is unknown or not for this network.
+    UserError: the start is unknown or not for this network.
   """
-  if start not in STARTS:
-    raise ValueError(
-        f'config.train.start is {start!r}: choose one of {", ".join(STARTS)}.')
-  height, width = model.size_multiple
+  if start not in model.starts:
+    raise UserError(
+        f'config.train.start is {start!r}; for {type(model).__name__} '
+        f'{choose_one(start, model.starts)}')
+  height, width = model.smallest_multiple
   views = {name: jnp.zeros((1, height, width, 3))
            for name in model.required_views}
   collections = dict(model.init(key, views))
-  params = collections.pop('params')
-  if start == 'identity':
-    params = start_as_identity(model, params)
+  params = model.starts[start](model, collections.pop('params'))
   return TrainState(
       step=jnp.zeros((), jnp.int32), params=params,
       ema_params=jax.tree.map(jnp.copy, params),
       opt_state=optimizer.init(split_params(params, trainable)[0]),
-      collections=collections)
+      collections=collections,
+      ema_statistics=jax.tree.map(jnp.copy, select_statistics(collections)))
 
 
 def start_from(
-    state: TrainState, weights: Weights, views: Sequence[str]
+    model: Network, state: TrainState, weights: Weights
 ) -> TrainState:
   """Takes over the variables of trained weights.
 
   Modules that the weights lack, such as SRP blocks after the first stage, stay
-  as initialised. Those of a DRBNet for one photograph also start one for
-  dual-pixel views; see `fit_to_views`.
+  as initialised. Weights of a related network are fitted to this one where it
+  knows how; see `Network.adapt_params`.
 
   Args:
-    state: of an untrained network.
+    model: the untrained network.
+    state: its state.
     weights: of a trained one.
-    views: those that the untrained one reads.
 
   Raises:
-    ValueError: the weights have modules that the network lacks, or their shapes
+    UserError: the weights have modules that the network lacks, or their shapes
       differ.
   """
-  if weights.settings['name'].startswith('drbnet'):
-    weights = dataclasses.replace(weights, variables={
-        **weights.variables, 'params': fit_to_views(weights.params, views)})
+  weights = dataclasses.replace(weights, variables={
+      **weights.variables,
+      'params': model.adapt_params(state.params, weights.params)})
   # Parameters and average begin as one, in arrays of their own: the step
   # overwrites its arguments.
   params, ema_params = (
@@ -130,7 +147,9 @@ def start_from(
                  if name != 'params'}
   return state.replace(
       params=params, ema_params=ema_params,
-      collections=jax.tree.map(_copy_to, collections, state.collections))
+      collections=jax.tree.map(_copy_to, collections, state.collections),
+      ema_statistics=jax.tree.map(
+          _copy_to, select_statistics(collections), state.ema_statistics))
 
 
 def _take_over(params: Params, weights: Weights) -> Params:
@@ -141,7 +160,7 @@ def _take_over(params: Params, weights: Weights) -> Params:
       for name, value in weights.params.items() if name in params}
   differing = [name for name, same in shapes.items() if not same]
   if unknown or differing:
-    raise ValueError(
+    raise UserError(
         f'config.train.init_from, {weights.path}, holds the weights of another '
         f'network: it differs in {", ".join(unknown + differing)}.')
   return {

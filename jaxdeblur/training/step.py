@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -13,15 +12,20 @@ import optax
 from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
 from jaxdeblur.metrics import psnr
+from jaxdeblur.models.network import Network
 from jaxdeblur.training.objective import Objective, make_objective
 from jaxdeblur.training.optimizer import make_schedule
-from jaxdeblur.training.state import TrainState, split_params
+from jaxdeblur.training.state import (
+  TrainState,
+  select_statistics,
+  split_params,
+)
 
 Views = Mapping[str, jax.Array]
 Scalars = dict[str, jax.Array]
 
 
-def views_to_train(model: Any) -> tuple[str, ...]:
+def views_to_train(model: Network) -> tuple[str, ...]:
   """Names the views of a batch to train a network on.
 
   Beside what it reads: the ground truth, and the view that is restored, which
@@ -31,37 +35,38 @@ def views_to_train(model: Any) -> tuple[str, ...]:
 
 
 def make_train_step(
-    model: nn.Module,
+    model: Network,
     optimizer: optax.GradientTransformation,
     train: ml_collections.ConfigDict,
     mesh: Mesh,
 ) -> Callable[..., tuple[TrainState, Scalars]]:
-  """Makes train_step(state, views, features) -> (state, scalars).
+  """Makes train_step(state, views, frozen) -> (state, scalars).
 
-  State: see TrainState. Features: variables of the feature network, None
-  without one; they are an argument, since XLA is slow with large constants. The
-  scalars: loss (and its parts), gradient_norm, learning_rate, and the mean PSNR
-  in dB of the restored pictures (`psnr`) beside that of the inputs
-  (`input_psnr`).
+  State: see TrainState. Frozen: variables of the losses' frozen networks; they
+  are an argument, since XLA is slow with large constants. The scalars: loss
+  (and its parts), gradient_norm, learning_rate, and the mean PSNR in dB of the
+  restored pictures (`psnr`) beside that of the inputs (`input_psnr`).
   """
   schedule = make_schedule(train)
   differentiate = make_gradient(
       make_objective(model, train), mesh, train.accumulation_steps)
 
   def train_step(
-      state: TrainState, views: Views, features: Any = None
+      state: TrainState, views: Views, frozen: Any = None
   ) -> tuple[TrainState, Scalars]:
     # Frozen parameters have neither gradients nor an optimizer's state.
-    trained, frozen = split_params(state.params, train.trainable)
+    trained, fixed = split_params(state.params, train.trainable)
     ema_trained, _ = split_params(state.ema_params, train.trainable)
     gradient, collections, scalars = differentiate(
-        trained, frozen, state.collections, views, features)
+        trained, fixed, state.collections, views, frozen)
     updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
     trained = optax.apply_updates(trained, updates)
     # A short memory at first, or the untrained start stays in it for long.
     step = state.step + 1
     decay = jnp.minimum(train.ema_decay, (1 + step) / (10 + step))
-    ema_trained = optax.incremental_update(trained, ema_trained, 1 - decay)
+    ema_trained, ema_statistics = optax.incremental_update(
+        (trained, select_statistics(collections)),
+        (ema_trained, state.ema_statistics), 1 - decay)
     scalars = {
         **scalars,
         'gradient_norm': optax.tree.norm(gradient),
@@ -70,13 +75,14 @@ def make_train_step(
     return TrainState(
         step=step, params={**state.params, **trained},
         ema_params={**state.ema_params, **ema_trained},
-        collections=collections, opt_state=opt_state), scalars
+        ema_statistics=ema_statistics, collections=collections,
+        opt_state=opt_state), scalars
 
   return train_step
 
 
 def jit_train_step(
-    model: nn.Module,
+    model: Network,
     optimizer: optax.GradientTransformation,
     train: ml_collections.ConfigDict,
     mesh: Mesh,
@@ -98,7 +104,7 @@ def jit_train_step(
 def make_gradient(
     objective: Objective, mesh: Mesh, accumulation_steps: int = 1
 ) -> Callable[..., tuple[Any, Any, Scalars]]:
-  """Makes gradient(trained, frozen, collections, views, features).
+  """Makes gradient(trained, fixed, collections, views, frozen).
 
   It returns the gradient to the parameters that are trained, the collections
   as they are afterwards, and the scalars of the loss.
@@ -110,10 +116,10 @@ def make_gradient(
       whose gradients are averaged: less memory, the same result but for
       rounding (and for batch normalisation, whose statistics are of a part).
   """
-  def loss_fn(trained, frozen, collections, views, features):
-    params = partitioning.gather({**frozen, **trained}, mesh)
+  def loss_fn(trained, fixed, collections, views, frozen):
+    params = partitioning.gather({**fixed, **trained}, mesh)
     loss, (image, collections, parts) = objective(
-        params, collections, views, features)
+        params, collections, views, frozen)
     scalars = {
         'loss': loss,
         **parts,
@@ -124,16 +130,16 @@ def make_gradient(
 
   differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
-  def gradient(trained, frozen, collections, views, features=None):
+  def gradient(trained, fixed, collections, views, frozen=None):
     if accumulation_steps == 1:
       (_, (collections, scalars)), slopes = differentiate(
-          trained, frozen, collections, views, features)
+          trained, fixed, collections, views, frozen)
       return slopes, collections, scalars
 
     def add_part(carry, part):
       collections, total = carry
       (_, (collections, scalars)), slopes = differentiate(
-          trained, frozen, collections, part, features)
+          trained, fixed, collections, part, frozen)
       return (collections, jax.tree.map(jnp.add, total, slopes)), scalars
 
     (collections, total), scalars = jax.lax.scan(

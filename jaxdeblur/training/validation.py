@@ -14,6 +14,7 @@ import numpy as np
 from data_pipelines.loader import is_rendered, open_training_data
 from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
+from jaxdeblur.errors import UserError
 from jaxdeblur.metrics import psnr
 from jaxdeblur.training.state import TrainState
 from jaxdeblur.training.step import views_to_train
@@ -47,11 +48,11 @@ def make_validation(
     The function; None if there are no batches.
 
   Raises:
-    ValueError: recorded pairs would be those of training, what is named is not
+    UserError: recorded pairs would be those of training, what is named is not
       what the data have, or there are fewer batches than none.
   """
   if config.validation.batches < 0:
-    raise ValueError(
+    raise UserError(
         f'config.validation.batches is {config.validation.batches}: give their '
         'number, or 0 for no validation.')
   if not config.validation.batches:
@@ -62,8 +63,7 @@ def make_validation(
       model.apply(variables, views).image, views['sharp']).mean())
 
   def validate(state: TrainState) -> float:
-    variables = {'params': state.ema_params, **state.collections}
-    scores = [score(variables, partitioning.put_batch(views, mesh))
+    scores = [score(state.published, partitioning.put_batch(views, mesh))
               for views in batches]
     mean = float(np.mean(jax.device_get(scores)))
     return mean if math.isfinite(mean) else -math.inf
@@ -80,13 +80,13 @@ def _choose_pairs(
   useless = [name for name in ('photos', 'folder', 'split')
              if validation[name] and name != field]
   if useless:
-    raise ValueError(
+    raise UserError(
         f'config.validation.{useless[0]} is {validation[useless[0]]!r}, but '
         f'pairs of config.data.name={data["name"]} are chosen by '
         f'config.validation.{field}: set that.')
   chosen = validation[field] or data[field]
   if chosen == data[field] and not is_rendered(data):
-    raise ValueError(
+    raise UserError(
         f'Validation would be on the pairs of training, {field} {chosen!r}: '
         f'name others in config.validation.{field}, or set '
         'config.validation.batches to 0.')

@@ -3,16 +3,20 @@
 
 import ml_collections
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation.protocols import recorded
 from jaxdeblur.evaluation.protocols.case import Protocol
 from jaxdeblur.evaluation.protocols.pixel4 import Pixel4Xin
 from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
-from jaxdeblur.suggestion import did_you_mean
+from jaxdeblur.suggestion import choose_one
 
 _RECORDED = {
     protocol.name: protocol for protocol in (
         recorded.DRBNET_PAPER, recorded.K3DN_PAPER, recorded.K3DN_PAPER_SINGLE,
         recorded.FULL)}
+
+# Protocols that leave it open how pictures get a size for the network.
+OPEN_FIT = (Pixel4Xin.name, RenderedDefocus.name)
 
 NAMES = (*_RECORDED, Pixel4Xin.name, RenderedDefocus.name)
 
@@ -28,7 +32,7 @@ def choose_protocol(
       those of the papers have their own.
 
   Raises:
-    ValueError: there is none of this name.
+    UserError: there is none of this name.
   """
   name = settings.protocol
   if name in _RECORDED:
@@ -38,6 +42,5 @@ def choose_protocol(
   if name == RenderedDefocus.name:
     return RenderedDefocus(
         tuple(settings.radii), settings.noise, settings.seed, fit)
-  raise ValueError(
-      f'config.eval.protocol is {name!r}: choose one of '
-      f'{", ".join(NAMES)}.{did_you_mean(name, NAMES)}')
+  raise UserError(
+      f'config.eval.protocol is {name!r}: {choose_one(name, NAMES)}')

@@ -53,19 +53,19 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cases:
-  """The cases of a source, one by one.
+  """The cases of a source, made one by one, so that one may fail alone.
 
   Attributes:
     count: how many there are.
     views: that each of them has.
     has_sharp: whether there is a ground truth.
-    open: begins with the first.
+    open: begins with the first; each is a function that makes the case.
     partial: whether the dataset lacks scenes of the published one.
   """
   count: int
   views: tuple[str, ...]
   has_sharp: bool
-  open: Callable[[], Iterator[Case]]
+  open: Callable[[], Iterator[Callable[[], Case]]]
   partial: bool = False
 
 
@@ -82,7 +82,7 @@ class Protocol(typing.Protocol):
   fit: str
 
   def list_cases(self, source: Source) -> Cases:
-    """Opens the pictures; raises ValueError or OSError if they do not suit."""
+    """Opens the pictures; raises a UserError if they do not suit."""
 
   def describe(self) -> Mapping[str, Any]:
     """All that a stranger needs to repeat the scores."""

@@ -8,8 +8,9 @@ a gain and an affine motion of some pixels: scores are given as the files are,
 and again with both taken out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -18,6 +19,7 @@ from jaxtyping import Float
 import numpy as np
 
 from data_pipelines.pairs import Pair, PairSource, read_picture
+from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
 from jaxdeblur.evaluation.source import Source, is_partial
 
@@ -54,13 +56,13 @@ class Pixel4Xin:
     """Opens the scenes.
 
     Raises:
-      ValueError, OSError: there are no scenes, or no calibration.
+      UserError: there are no scenes, or no calibration.
     """
     if source.dataset not in (None, self.name):
-      raise ValueError(
+      raise UserError(
           f'The protocol {self.name} scores the dataset {self.name} only: '
           f'{source.dataset} is neither linear nor in need of alignment. '
-          'Choose --config.eval.protocol=full.')
+          'Choose the protocol full.', argument='protocol')
     scenes: Any = (
         source.open_pairs() if source.folder is None
         else Scenes(source.folder))
@@ -69,11 +71,14 @@ class Pixel4Xin:
         len(scenes), ('center', 'left', 'right'), True,
         lambda: self._open(scenes, gain), is_partial(scenes))
 
-  def _open(self, scenes: PairSource, gain: Light) -> Iterator[Case]:
+  def _open(
+      self, scenes: PairSource, gain: Light
+  ) -> Iterator[Callable[[], Case]]:
     for index in range(len(scenes)):
-      yield self._make_case(scenes[index], gain)
+      yield functools.partial(self._make_case, scenes, index, gain)
 
-  def _make_case(self, scene: Pair, gain: Light) -> Case:
+  def _make_case(self, scenes: PairSource, index: int, gain: Light) -> Case:
+    scene = scenes[index]
     sharp = scene.views['sharp'][..., 0].astype(np.float32) / 65535
     left, right = (_crop(_to_light(scene.views[side][..., 0]), sharp.shape)
                    for side in ('left', 'right'))
@@ -142,14 +147,14 @@ class Scenes:
     self._scenes = sorted(
         file.name.removesuffix('_gt.png') for file in folder.glob('*_gt.png'))
     if not self._scenes:
-      raise FileNotFoundError(
+      raise MissingFileError(
           f'{folder} holds no scenes: expected NNN_left.png, NNN_right.png and '
           'NNN_gt.png.')
     missing = [file.name for scene in self._scenes
                for file in self._list_files(scene).values()
                if not file.is_file()]
     if missing:
-      raise FileNotFoundError(
+      raise MissingFileError(
           f'{folder} holds scenes with parts missing, {missing[0]} first: '
           'complete them or take their other pictures out.')
 
@@ -162,7 +167,7 @@ class Scenes:
     views = {view: read_picture(file) for view, file in files.items()}
     for view, picture in views.items():
       if picture.dtype != np.uint16:
-        raise ValueError(f'{files[view]} has 8 bits; expected 16.')
+        raise UserError(f'{files[view]} has 8 bits; expected 16.')
     return Pair(scene, views)
 
   def _list_files(self, scene: str) -> dict[str, pathlib.Path]:
@@ -184,7 +189,7 @@ def read_vignetting(folder: pathlib.Path) -> Light:
     return np.load(stored).astype(np.float32)
   sheets = [folder / f'white_sheet_{side}.png' for side in ('left', 'right')]
   if not all(sheet.is_file() for sheet in sheets):
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'{folder} holds no calibration of the vignetting: expected '
         f'{stored.name}, or {sheets[0].name} and {sheets[1].name}.')
   left, right = (_to_light(read_picture(sheet)[..., 0]) for sheet in sheets)
@@ -204,7 +209,7 @@ def align(sharp: Light, blurry: Light) -> Light:
     The ground truth, [h, w], in [0, 1].
 
   Raises:
-    ValueError: no motion is found that makes them alike.
+    UserError: no motion is found that makes them alike.
   """
   smooth_blurry, smooth_sharp = (
       cv2.GaussianBlur(np.sqrt(np.maximum(light, 0)), (0, 0), _SMOOTHING)
@@ -215,7 +220,7 @@ def align(sharp: Light, blurry: Light) -> Light:
         smooth_blurry, smooth_sharp, np.eye(2, 3, dtype=np.float32),
         cv2.MOTION_AFFINE, criteria, None, 5)
   except cv2.error as error:
-    raise ValueError(
+    raise UserError(
         'The ground truth cannot be aligned with the picture: are they of one '
         'scene?') from error
   moved = cv2.warpAffine(
@@ -234,7 +239,7 @@ def _to_light(view: np.ndarray) -> Light:
 def _crop(light: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
   """The middle of a picture."""
   if any(have < want for have, want in zip(light.shape, size)):
-    raise ValueError(
+    raise UserError(
         f'A view or the calibration is {light.shape[0]} x {light.shape[1]} px, '
         f'smaller than the ground truth, {size[0]} x {size[1]} px.')
   y, x = ((have - want) // 2 for have, want in zip(light.shape, size))

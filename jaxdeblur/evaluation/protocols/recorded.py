@@ -1,12 +1,14 @@
 """Scores on recorded pairs, as the papers and their programs take them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
-from data_pipelines.pairs import Pair, PairSource, as_float
+from data_pipelines.pairs import PairSource, as_float
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation.protocols.case import (
   Case,
   Cases,
@@ -40,7 +42,7 @@ class Recorded:
     """Opens a folder of pairs or a dataset.
 
     Raises:
-      ValueError, OSError: there are no pairs, or half of one is missing.
+      UserError: there are no pairs, or half of one is missing.
     """
     pairs = source.open_pairs()
     return Cases(
@@ -49,11 +51,12 @@ class Recorded:
         'sharp' in pairs.views, lambda: self._open(pairs),
         is_partial(pairs))
 
-  def _open(self, pairs: PairSource) -> Iterator[Case]:
+  def _open(self, pairs: PairSource) -> Iterator[Callable[[], Case]]:
     for index in range(len(pairs)):
-      yield self._make_case(pairs[index])
+      yield functools.partial(self._make_case, pairs, index)
 
-  def _make_case(self, pair: Pair) -> Case:
+  def _make_case(self, pairs: PairSource, index: int) -> Case:
+    pair = pairs[index]
     views = {name: self._read(name, view, pair.scene)
              for name, view in pair.views.items()}
     sharp = views.pop('sharp', None)
@@ -68,14 +71,14 @@ class Recorded:
     if self.bits == 8 and view.dtype == np.uint16:
       view = (view >> 8).astype(np.uint8)
     if self.bits == 16 and view.dtype == np.uint8:
-      raise ValueError(
+      raise UserError(
           f'{scene}: its {name} view has 8 bits, but the protocol {self.name} '
-          'scores pictures of 16 bits. Give these, or choose '
-          '--config.eval.protocol=full.')
+          'scores pictures of 16 bits. Give these, or choose the protocol '
+          f'{FULL.name}.', argument='protocol')
     height, width = (
         length - length % self.crop_multiple for length in view.shape[:2])
     if not height or not width:
-      raise ValueError(
+      raise UserError(
           f'{scene}: {view.shape[0]} x {view.shape[1]} px is too small for the '
           f'protocol {self.name}, which crops to multiples of '
           f'{self.crop_multiple} px.')

@@ -1,7 +1,8 @@
 """Scores on sharp photographs, blurred by discs of known radii."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 import zlib
@@ -44,7 +45,7 @@ class RenderedDefocus:
     """Each photograph of a folder at each radius.
 
     Raises:
-      ValueError, OSError: there are no photographs.
+      UserError: there are no photographs.
     """
     files = list_photographs(
         source.need_folder(self.name, 'sharp photographs'))
@@ -52,13 +53,14 @@ class RenderedDefocus:
         len(files) * len(self.radii), ('center',), True,
         lambda: self._open(files))
 
-  def _open(self, files: list[pathlib.Path]) -> Iterator[Case]:
+  def _open(self, files: list[pathlib.Path]) -> Iterator[Callable[[], Case]]:
     for file in files:
-      sharp = read_photograph(file).astype(np.float32) / 255
+      read = functools.cache(lambda file=file: read_photograph(file))
       for radius in self.radii:
-        yield self._make_case(file.name, sharp, radius)
+        yield functools.partial(self._make_case, file.name, read, radius)
 
-  def _make_case(self, name, sharp, radius) -> Case:
+  def _make_case(self, name, read, radius) -> Case:
+    sharp = read().astype(np.float32) / 255
     blurry = self.degrade(sharp, name, radius)
     return Case(
         name, {'center': blurry},

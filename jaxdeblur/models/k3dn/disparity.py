@@ -10,6 +10,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.models.k3dn.layers import TORCH_INIT, leaky_relu, torch_bias
 from jaxdeblur.ops.cost_volume import cost_volume
 from jaxdeblur.ops.resize import (
@@ -115,7 +116,7 @@ class DualPixelDisparity(nn.Module):
       train: bool = False,
   ) -> Float[Array, 'b rows columns 256']:
     if self.extractor not in EXTRACTORS:
-      raise ValueError(
+      raise UserError(
           f'Unknown feature_extractor {self.extractor!r}: choose one of '
           f'{", ".join(EXTRACTORS)}.')
     released = self.extractor == 'released'

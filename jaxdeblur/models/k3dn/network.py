@@ -8,12 +8,15 @@ network disagree, the network is followed.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.k3dn import panels
 from jaxdeblur.models.k3dn.disparity import (
   DualPixelDisparity,
   SingleImageDisparity,
@@ -25,8 +28,10 @@ from jaxdeblur.models.k3dn.layers import (
   up_conv,
 )
 from jaxdeblur.models.k3dn.psf_block import PSFBlock
+from jaxdeblur.models.k3dn.published import PUBLISHED
 from jaxdeblur.models.k3dn.srp import SRPBlock
 from jaxdeblur.models.layers import FLOAT32
+from jaxdeblur.models.network import Network, Panel
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.models.views import check_views, widen
 from jaxdeblur.ops.windows import join_windows, split_windows
@@ -37,10 +42,9 @@ VARIANTS = {  # Tab. 6.
     'lightweight': dict(base_channels=32, num_blocks=2),
     'large': dict(base_channels=48, num_blocks=4),
 }
-WINDOW = (18, 14)  # Height and width of a patch, in pixels at 1/8 (Tab. 9).
 
 
-class K3DN(nn.Module):
+class K3DN(Network):
   """Restores a dual-pixel pair, or a single photograph.
 
   Attributes:
@@ -48,10 +52,11 @@ class K3DN(nn.Module):
     base_channels: channels at 1/2 (Tab. 6, bc).
     num_blocks: residual blocks a level, of the encoder, the decoder and the SRP
       blocks (Tab. 6, bn; for the SRP blocks of the smaller networks ours).
-    num_psf_blocks: twice `num_blocks` if None (Tab. 13).
+    num_psf_blocks: twice `num_blocks` if None (Tab. 13; others: Tab. 11).
     srp: whether sharp regions are preserved by SRP blocks, as after the second
       stage of training.
     srp_zero_start: see `SRPBlock`.
+    window: height and width of a patch, in pixels at 1/8 (Tab. 9).
     kernel_size: of the candidate kernels (Tab. 10).
     psf_mode: see `PSFBlock`.
     feature_extractor: 'released', or 'table13'; see `FeatureExtractor`.
@@ -65,23 +70,34 @@ class K3DN(nn.Module):
   num_psf_blocks: int | None = None
   srp: bool = False
   srp_zero_start: bool = False
+  window: tuple[int, int] = (18, 14)
   kernel_size: int = 9
   psf_mode: str = 'released'
   feature_extractor: str = 'released'
   cost_shifts: Sequence[int] = (0, 1, 2, 3)
   dtype: jnp.dtype = FLOAT32
 
-  # Two patches: what the published program pads to.
-  size_multiple = (16 * WINDOW[0], 16 * WINDOW[1])
-  reblurs = True
+  variants = VARIANTS
+  published = PUBLISHED
+  can_reblur = True
   # Pooling over the disparity estimator's features sees all of the picture; all
   # else ends within two patches, and so nearly does the estimator's effect.
   receptive_field = None
-  approximate_halo = 16 * WINDOW[1]
 
   @property
-  def required_views(self) -> tuple[str, ...]:
-    return self.views
+  def smallest_multiple(self) -> tuple[int, int]:
+    """A patch, in pixels of the picture."""
+    return 8 * self.window[0], 8 * self.window[1]
+
+  @property
+  def padded_multiple(self) -> tuple[int, int]:
+    """Two patches: what the published program pads to."""
+    return 16 * self.window[0], 16 * self.window[1]
+
+  @property
+  def halo(self) -> int:
+    """Two patches' width; tiles then nearly equal the whole picture."""
+    return 16 * self.window[1]
 
   @property
   def seen_side(self) -> int | None:
@@ -98,9 +114,9 @@ class K3DN(nn.Module):
     self.encoder = Encoder(self.base_channels, self.num_blocks, self.dtype)
     self.decoder = Decoder(self.base_channels, self.num_blocks, self.dtype)
     if self.kernel_size % 2 == 0:
-      raise ValueError(
-          f'K3DN.kernel_size is {self.kernel_size}: a kernel has a centre, '
-          'choose an odd number.')
+      raise UserError(
+          f'kernel_size is {self.kernel_size}: a kernel has a centre, choose '
+          'an odd number.', argument='kernel_size')
     count = (2 * self.num_blocks if self.num_psf_blocks is None
              else self.num_psf_blocks)
     self.psf_blocks = [
@@ -112,13 +128,14 @@ class K3DN(nn.Module):
                    name=f'srp{scale}') for scale in (4, 2, 1)]
     if len(self.views) == 2:
       self.disparity = DualPixelDisparity(
-          self.feature_extractor, self.cost_shifts, WINDOW)
+          self.feature_extractor, self.cost_shifts, self.window)
     else:
-      self.disparity = SingleImageDisparity(WINDOW)
+      self.disparity = SingleImageDisparity(self.window)
 
   def __call__(
       self,
       views: Mapping[str, Float[Array, 'b h w 3']],
+      *,
       reblur: bool = False,
       train: bool = False,
   ) -> Restored:
@@ -131,26 +148,34 @@ class K3DN(nn.Module):
         updates its averages in the collection `batch_stats`.
 
     Returns:
-      `image`, `disparity`, `reblurred`, and as `pyramid` the one estimate
-      before it is clipped to [0, 1]. The network itself clips it to
-      [-1/2, 3/2], as published.
+      `estimate`, which the network clips to [-1/2, 3/2] as published,
+      `disparity` and `reblurred`.
     """
-    scaled = _read_views(self.views, views)
+    scaled = self._read_views(views)
     disparity = self.disparity(*scaled, train=train)
     image = self._filter(jnp.concatenate(scaled, axis=-1), disparity)
     again = None
     if reblur:
       copies = jnp.concatenate([image] * len(scaled), axis=-1)
       again = self._filter(copies, disparity, reblur=True) + 0.5
-    return Restored(
-        image=jnp.clip(image + 0.5, 0, 1), pyramid=(image + 0.5,),
-        reblurred=again, disparity=disparity)
+    return Restored(image + 0.5, reblurred=again, disparity=disparity)
+
+  def panels(
+      self, restored: Restored, intermediates: Mapping[str, Any]
+  ) -> dict[str, Panel]:
+    """Patches by disparity, their strongest kernels, the reblurred picture."""
+    return panels.draw(restored, intermediates)
+
+  def _read_views(self, views):
+    """Checks the views; returns them in the network's own range."""
+    check_views('K3DN', self.views, VIEWS, views, self.smallest_multiple)
+    return tuple(widen(views[name]) - 0.5 for name in self.views)
 
   def _filter(self, x, disparity, reblur=False):
     """The network, forwards or backwards: [-1/2, 1/2] to [-1, 1]."""
     skips, features = self.encoder(x)
     rows, columns = disparity.shape[1:3]
-    patches = split_windows(features.astype(x.dtype), *WINDOW)
+    patches = split_windows(features.astype(x.dtype), *self.window)
     vectors = disparity.reshape(-1, disparity.shape[-1])
     for block in self.psf_blocks:
       patches = block(patches, vectors, reblur)
@@ -205,9 +230,3 @@ class Decoder(nn.Module):
           x, self.num_blocks, f'level{scale}_res', self.dtype)
     return conv(3, name='out', dtype=self.dtype)(x)
 
-
-def _read_views(names, views):
-  """Checks the views; returns them in the network's own range."""
-  patch = (8 * WINDOW[0], 8 * WINDOW[1])
-  check_views('K3DN', names, VIEWS, views, patch)
-  return tuple(widen(views[name]) - 0.5 for name in names)

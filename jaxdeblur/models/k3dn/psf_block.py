@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 import numpy as np
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.models.k3dn.disparity import FEATURES
 from jaxdeblur.models.k3dn.layers import leaky_relu
 
@@ -50,7 +51,7 @@ class PSFBlock(nn.Module):
       reblur: bool = False,
   ) -> Float[Array, 'n h w c']:
     if self.mode not in MODES:
-      raise ValueError(
+      raise UserError(
           f'Unknown psf_mode {self.mode!r}: choose one of {", ".join(MODES)}.')
     channels = x.shape[-1]
     spectra = CandidateKernels(

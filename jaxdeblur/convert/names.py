@@ -1,15 +1,9 @@
 """Carries weights between PyTorch's names and Flax's, by a network's table.
 
-A table is a list of rows, (PyTorch layer, Flax path, kind of layer), that reads
-like a map and in both directions:
-
-    ('conv{level}_{i}.0', 'encoder/level{level}_conv{i}', CONV)
-
-A word in braces stands for a number, the same one on both sides. Where a
-network counts differently in PyTorch, its `numbers` say how.
+A network declares its table; see `models.published_names`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import re
 from typing import NamedTuple
 
@@ -17,78 +11,8 @@ from flax import traverse_util
 import jax
 import numpy as np
 
-
-class Parameter(NamedTuple):
-  """Where Flax keeps one array of a layer, and the order of its axes.
-
-  Attributes:
-    collection: 'params', or 'batch_stats'.
-    name: the array's name in Flax.
-    axes: which of PyTorch's axes becomes each of Flax's.
-    mirrored: whether its first two axes in Flax, rows and columns, run
-      backwards.
-    single: those of PyTorch's axes that have length 1 and that Flax lacks.
-  """
-  collection: str
-  name: str
-  axes: tuple[int, ...]
-  mirrored: bool = False
-  single: tuple[int, ...] = ()
-
-  def to_flax(self, array: np.ndarray) -> np.ndarray:
-    array = array.transpose((*self.axes, *self.single))
-    array = array.reshape(array.shape[:len(self.axes)])
-    return array[::-1, ::-1] if self.mirrored else array
-
-  def to_torch(self, array: np.ndarray) -> np.ndarray:
-    array = array[::-1, ::-1] if self.mirrored else array
-    array = array.transpose(np.argsort(self.axes))
-    return np.expand_dims(array, self.single)
-
-  def torch_shape(self, flax_shape: Sequence[int]) -> tuple[int, ...]:
-    return self.to_torch(np.broadcast_to(0, flax_shape)).shape
-
-
-# What PyTorch calls each array of a kind of layer -> what Flax does with it.
-Kind = Mapping[str, Parameter]
-BIAS = Parameter('params', 'bias', (0,))
-# [out, in, row, column] -> [row, column, in, out].
-CONV: Kind = {
-    'weight': Parameter('params', 'kernel', (2, 3, 1, 0)),
-    'bias': BIAS,
-}
-# [in, out, row, column] -> [row, column, in, out]. PyTorch scatters an input
-# pixel through the kernel, Flax correlates with it: so it is mirrored.
-CONV_TRANSPOSE: Kind = {
-    'weight': Parameter('params', 'kernel', (2, 3, 0, 1), mirrored=True),
-    'bias': BIAS,
-}
-
-# [out, in, plane, row, column] -> [plane, row, column, in, out].
-CONV_3D: Kind = {'weight': Parameter('params', 'kernel', (2, 3, 4, 1, 0))}
-DENSE: Kind = {'weight': Parameter('params', 'kernel', (1, 0)), 'bias': BIAS}
-NORM: Kind = {
-    'weight': Parameter('params', 'scale', (0,)),
-    'bias': BIAS,
-    'running_mean': Parameter('batch_stats', 'mean', (0,)),
-    'running_var': Parameter('batch_stats', 'var', (0,)),
-}
-
-Row = tuple[str, str, Kind]
-
-
-class Table(NamedTuple):
-  """A network's map.
-
-  Attributes:
-    rows: (PyTorch layer, Flax path, kind) each.
-    numbers: for a word in braces that is counted differently on the two sides:
-      {number in PyTorch: number in Flax}.
-    ignored: last parts of names in PyTorch that Flax has nothing for.
-  """
-  rows: Sequence[Row]
-  numbers: Mapping[str, Mapping[int, int]]
-  ignored: frozenset[str] = frozenset()
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.published_names import Parameter, Table
 
 
 class Place(NamedTuple):
@@ -109,14 +33,14 @@ def places(table: Table, variables: Mapping) -> dict[str, Place]:
     {PyTorch name: its place in Flax}, in the table's order.
 
   Raises:
-    ValueError: the table lacks a row for one of the arrays, or gives two of
+    UserError: the table lacks a row for one of the arrays, or gives two of
       them one name.
   """
   found = {}
   for path, array in traverse_util.flatten_dict(dict(variables)).items():
     rank, name, parameter = _name(table, path)
     if name in found:
-      raise ValueError(
+      raise UserError(
           f'The table names both {"/".join(path)} and '
           f'{"/".join(found[name][1].path)} {name}: a row is too wide.')
     found[name] = rank, Place(path, parameter,
@@ -143,7 +67,7 @@ def convert(
     Nested dicts of float32 arrays, shaped like `variables`.
 
   Raises:
-    ValueError: names are missing, unknown or misshapen; it lists all of them.
+    UserError: names are missing, unknown or misshapen; it lists all of them.
   """
   expected = places(table, variables)
   problems = {
@@ -162,7 +86,7 @@ def convert(
     lines = [
         f'  {len(names)} {problem}: {", ".join(names)}'
         for problem, names in problems.items() if names]
-    raise ValueError(
+    raise UserError(
         f'The weights do not fit {network}:\n' + '\n'.join(lines))
   flat = {
       place.path: np.ascontiguousarray(place.parameter.to_flax(
@@ -180,7 +104,7 @@ def revert(variables: Mapping, table: Table) -> dict[str, np.ndarray]:
     {PyTorch name: array of the variable's type}, in the table's order.
 
   Raises:
-    ValueError: as `places`.
+    UserError: as `places`.
   """
   flat = traverse_util.flatten_dict(dict(variables))
   return {
@@ -193,14 +117,14 @@ def clean(state_dict: Mapping) -> dict[str, np.ndarray]:
   """Drops the 'module.' that a parallel wrapper puts before every name.
 
   Raises:
-    ValueError: it is empty, or it holds dicts of arrays instead of arrays.
+    UserError: it is empty, or it holds dicts of arrays instead of arrays.
   """
   if not state_dict:
-    raise ValueError('The weights are empty: no names, no arrays.')
+    raise UserError('The weights are empty: no names, no arrays.')
   nested = [name for name, value in state_dict.items()
             if isinstance(value, Mapping)]
   if nested:
-    raise ValueError(
+    raise UserError(
         f'The weights are wrapped: {", ".join(map(repr, nested))} '
         f'{"hold" if len(nested) > 1 else "holds"} a dict where an array was '
         'expected. Pass the inner dict that maps PyTorch names to arrays.')
@@ -229,7 +153,7 @@ def _name(table, path):
     for torch_leaf, parameter in kind.items():
       if (parameter.collection, parameter.name) == (collection, leaf):
         return i, f'{torch_layer.format(**words)}.{torch_leaf}', parameter
-  raise ValueError(f'No row of the table is for {"/".join(path)}.')
+  raise UserError(f'No row of the table is for {"/".join(path)}.')
 
 
 def _torch_numbers(numbers, words):

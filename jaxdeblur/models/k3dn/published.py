@@ -1,16 +1,13 @@
 """K3DN's weights: published PyTorch names <-> our Flax variables."""
 
 from collections.abc import Mapping
-import functools
 import re
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxdeblur.convert import table
-from jaxdeblur.convert.table import (
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.published_names import (
   CONV,
   CONV_3D,
   CONV_TRANSPOSE,
@@ -18,8 +15,9 @@ from jaxdeblur.convert.table import (
   NORM,
   Kind,
   Parameter,
+  PublishedNames,
+  Table,
 )
-from jaxdeblur.models import registry
 
 _FIRST = 'feat_extract.0.main.0.weight'
 _VIEWS_OF_CHANNELS = {3: ('center',), 6: ('left', 'right')}
@@ -44,7 +42,7 @@ _POOLING: Kind = {
 _NO_BIAS: Kind = {'weight': CONV['weight']}
 _UP: Kind = {'weight': CONV_TRANSPOSE['weight']}
 
-TABLE = table.Table(
+TABLE = Table(
     rows=[
         # PyTorch layer, Flax path, kind. Encoder and decoder: Tab. 13.
         ('feat_extract.{down}.main.0', 'encoder/down{down}', _NO_BIAS),
@@ -117,64 +115,16 @@ TABLE = table.Table(
 )
 
 
-def convert(state_dict: Mapping[str, Any]) -> dict:
-  """Turns the published PyTorch weights into variables of `K3DN`.
-
-  The network's settings are read off the names and shapes, see `settings`. The
-  'module.' of a parallel wrapper may stand before every name.
-
-  Args:
-    state_dict: {PyTorch name: array of any float type}; `weights_file.read`
-      returns one.
-
-  Returns:
-    {'params': ..., 'batch_stats': ..., 'constants': ...}, nested dicts of
-    float32 arrays, for `registry.create(**settings(state_dict))`.
-
-  Raises:
-    ValueError: names are missing, unknown or misshapen, all of them listed; or
-      the dict is empty or wrapped in another.
-  """
-  state_dict = table.clean(state_dict)
-  found = settings(state_dict)
-  return table.convert(
-      state_dict, TABLE, _variables(**_without_name(found)),
-      f'K3DN with {_without_name(found)}')
-
-
-def revert(variables: Mapping) -> dict[str, np.ndarray]:
-  """Turns variables of `K3DN` into PyTorch's arrays: `convert`, backwards.
-
-  Returns:
-    {PyTorch name: array of the variable's type}.
-
-  Raises:
-    ValueError: the variables are not K3DN's.
-  """
-  return table.revert(variables, TABLE)
-
-
-def settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Tells which network the weights are for.
-
-  Returns:
-    The settings of `registry.create`: name, views, base_channels, num_blocks,
-    num_psf_blocks, kernel_size and srp.
-
-  Raises:
-    ValueError: the first layer, feat_extract.0, is missing or reads neither 3
-      channels (one photograph) nor 6 (the left and the right view).
-  """
-  state_dict = table.clean(state_dict)
+def _read_settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+  """Reads views, width, numbers of blocks and kernel size off the arrays."""
   shape = np.shape(state_dict.get(_FIRST))
   if len(shape) != 4 or shape[1] not in _VIEWS_OF_CHANNELS:
     got = f'it is {shape}' if _FIRST in state_dict else 'it is missing'
-    raise ValueError(
+    raise UserError(
         f'The weights are not K3DN\'s: its first layer, {_FIRST}, is '
         f'(base channels, 3 or 6, 3, 3); here {got}.')
   spectrum = np.shape(state_dict.get('deblur.0.conv1.weight'))
   return {
-      'name': 'k3dn',
       'views': _VIEWS_OF_CHANNELS[shape[1]],
       'base_channels': shape[0],
       'num_blocks': _count(state_dict, r'Encoder\.0\.layers\.(\d+)\.'),
@@ -184,12 +134,6 @@ def settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
-def shapes(**settings) -> dict[str, tuple[int, ...]]:
-  """Lists the PyTorch names and shapes of a K3DN with these settings."""
-  expected = table.places(TABLE, _variables(**settings))
-  return {name: place.torch_shape for name, place in expected.items()}
-
-
 def _count(state_dict, pattern) -> int:
   """How many blocks the names count; 1 if none, which is then reported."""
   found = {match[1] for name in state_dict
@@ -197,13 +141,4 @@ def _count(state_dict, pattern) -> int:
   return max(len(found), 1)
 
 
-def _without_name(settings):
-  return {key: value for key, value in settings.items() if key != 'name'}
-
-
-@functools.cache
-def _variables(**settings):
-  module = registry.create('k3dn', **settings)
-  picture = jax.ShapeDtypeStruct((1, *module.size_multiple, 3), jnp.float32)
-  return table.shapes_of(
-      module, {view: picture for view in module.required_views})
+PUBLISHED = PublishedNames('K3DN', TABLE, _FIRST, _read_settings)

@@ -11,7 +11,8 @@ from flax import linen as nn, traverse_util
 import jax
 import numpy as np
 
-from jaxdeblur.models.drbnet import SCALES, DRBNet
+from jaxdeblur.errors import UserError
+from jaxdeblur.models.drbnet.blocks import SCALES
 from jaxdeblur.models.layers import LEAKY_SLOPE
 
 _COLOURS = 3
@@ -28,23 +29,19 @@ def start_as_identity(model: nn.Module, params: dict) -> dict:
   that it stands for, up to the small random start of the heads' last layers.
 
   Args:
-    model: the network.
+    model: the DRBNet.
     params: its freshly initialised parameters.
 
   Returns:
     Parameters of the same structure.
 
   Raises:
-    ValueError: the network is no DRBNet, or too narrow for three colours.
+    UserError: the network is too narrow for three colours.
   """
-  if not isinstance(model, DRBNet):
-    raise ValueError(
-        'A start as the identity (config.train.start) is for DRBNet; got '
-        f"{type(model).__name__}: choose 'random'.")
   if model.width < _COLOURS:
-    raise ValueError(
+    raise UserError(
         f'A start as the identity needs a DRBNet of width {_COLOURS} or more; '
-        f'got one of width {model.width}.')
+        f'got one of width {model.width}.', argument='width')
   flat = traverse_util.flatten_dict(params, sep='/')
   _carry_through_encoder(flat, views=len(model.views))
   for scale in SCALES[1:]:

@@ -1,0 +1,1 @@
+"""Configs: the base with every field, its comments, and what is checked."""

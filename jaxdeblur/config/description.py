@@ -1,0 +1,130 @@
+"""Descriptions of a config's fields, from comments and docstrings."""
+
+import ast
+from collections.abc import Iterator, Mapping
+import functools
+import inspect
+import re
+import textwrap
+from typing import Any
+
+import ml_collections
+
+from jaxdeblur import losses
+from jaxdeblur.config import base
+from jaxdeblur.config.model import list_settings
+
+_WIDTH = 80
+_INDENT = '      '
+
+
+@functools.cache
+def describe_fields() -> dict[str, str]:
+  """Field of the base, such as 'train.steps' -> its comment; sections too."""
+  source = textwrap.dedent(inspect.getsource(base.get_config))
+  lines = source.splitlines()
+  described = {}
+  for statement in ast.parse(source).body[0].body:
+    if not isinstance(statement, ast.Assign) or not isinstance(
+        statement.targets[0], ast.Attribute):
+      continue
+    name = ast.unparse(statement.targets[0]).removeprefix('config.')
+    if isinstance(statement.value, ast.Call) and ast.unparse(
+        statement.value.func) == 'dict':
+      above = lines[statement.lineno - 2].strip()
+      described[name] = above[1:].strip() if above.startswith('#') else ''
+      for keyword in statement.value.keywords:
+        described[f'{name}.{keyword.arg}'] = _read_comment(
+            lines, keyword.value.end_lineno)
+    else:
+      described.setdefault(name, _read_comment(lines, statement.end_lineno))
+  return described | _describe_losses()
+
+
+def describe_model_fields(name: str) -> dict[str, str]:
+  """Field such as 'model.width' -> its description, of the network `name`."""
+  return {f'model.{field}': text for field, text in list_settings(name).items()}
+
+
+def read_entries(docstring: str, heading: str) -> dict[str, str]:
+  """Reads the entries below 'Args:' or 'Attributes:' of a docstring."""
+  found = re.search(
+      rf'^( *){heading}[^\n]*:\n(.*?)(?=^\1\S|\Z)', inspect.cleandoc(docstring),
+      re.MULTILINE | re.DOTALL)
+  if not found:
+    return {}
+  entries = re.findall(
+      r'^  (\w+): (.*?)(?=^  \w+: |\Z)', found[2], re.MULTILINE | re.DOTALL)
+  return {name: ' '.join(text.split()) for name, text in entries}
+
+
+def list_help(config: ml_collections.ConfigDict) -> Iterator[str]:
+  """Yields the lines of a help on every field, with the config's values."""
+  described = dict(describe_fields())
+  if 'name' in config.model:
+    described |= describe_model_fields(config.model.name)
+  yield 'Fields of the config, with the values of this one:'
+  yield from _list_section('', config, described)
+
+
+def _list_section(
+    section: str, values: ml_collections.ConfigDict,
+    described: Mapping[str, str]
+) -> Iterator[str]:
+  """Fields in the base's order, which a config does not keep."""
+  order = {field: place for place, field in enumerate(described)}
+  prefix = f'{section}.' if section else ''
+  for name in sorted(
+      values, key=lambda name: order.get(prefix + name, len(order))):
+    field, value = prefix + name, values[name]
+    if not isinstance(value, ml_collections.ConfigDict):
+      yield from _format(field, value, described)
+      continue
+    if not section:
+      yield ''
+      heading = described.get(field, '')
+      yield f'  config.{field}' + (f': {heading}' if heading else '')
+    yield from _list_section(field, value, described)
+
+
+def _format(
+    field: str, value: Any, described: Mapping[str, str]
+) -> Iterator[str]:
+  yield f'    --config.{field}={_shown(value)}'
+  text = described.get(field, '')
+  yield from textwrap.wrap(
+      text[:1].upper() + text[1:], _WIDTH, initial_indent=_INDENT + '  ',
+      subsequent_indent=_INDENT + '  ')
+
+
+def _shown(value: Any) -> str:
+  if isinstance(value, str):
+    return value or "''"
+  if isinstance(value, tuple):
+    return '"(' + ','.join(map(_shown, value)) + ')"'
+  return f'{value:.6g}' if isinstance(value, float) else str(value)
+
+
+def _read_comment(lines: list[str], line: int) -> str:
+  """The comment after a line, counted from 1, and in those that follow."""
+  _, _, comment = lines[line - 1].partition('  # ')
+  parts = [comment.strip()]
+  for following in lines[line:]:
+    # A comment at the margin of the fields begins a group.
+    indent = len(following) - len(following.lstrip())
+    if not following.lstrip().startswith('# ') or indent < 12:
+      break
+    parts.append(following.strip().removeprefix('# '))
+  return ' '.join(filter(None, parts))
+
+
+def _describe_losses() -> dict[str, str]:
+  described = {}
+  for name, loss in losses.LOSSES.items():
+    doc = inspect.cleandoc(loss.function.__doc__ or '')
+    options = read_entries(doc, 'Args')
+    described[f'train.losses.{name}.weight'] = (
+        f'Of: {doc.splitlines()[0]} 0: it does not count.')
+    described |= {f'train.losses.{name}.{option}': options.get(option, '')
+                  for option in loss.options}
+  return described

@@ -1,0 +1,52 @@
+"""How pictures are restored: one object, passed and recorded whole."""
+
+import dataclasses
+from typing import Any
+
+from jaxdeblur.errors import UserError
+from jaxdeblur.suggestion import choose_one
+
+FITS = ('pad', 'resize')
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreOptions:
+  """What can be chosen when a picture is restored.
+
+  Attributes:
+    tile: restores in tiles of tile x tile px, each with the network's receptive
+      field around it, which bounds the memory and gives the same result but
+      for roundings; None and 0 restore the picture whole. One compilation
+      serves all pictures larger than a tile with its surroundings. Networks
+      that see all of a picture at once differ a little; see their documents.
+    halo: pixels of surroundings that a tile is restored with, instead of the
+      network's own choice; fewer leave seams.
+    fit: how a picture gets a size that the network takes. 'pad' extends it by
+      reflection and cuts the result back: no pixel is resampled. 'resize'
+      enlarges it and shrinks the result back, bicubically, as the authors of
+      K3DN evaluate (Yang et al. 2023, supplement C): integers stay integers
+      while they are enlarged, and the result is clipped after it is shrunk.
+  """
+  tile: int | None = None
+  halo: int | None = None
+  fit: str = 'pad'
+
+  def __post_init__(self):
+    """Raises a UserError for what cannot be."""
+    if self.tile is not None and self.tile < 0:
+      raise UserError(
+          f'Tiles of {self.tile} px cannot be restored: give a number of '
+          'pixels, or 0 to restore pictures whole.', argument='tile')
+    if not self.tile:
+      object.__setattr__(self, 'tile', None)
+    if self.halo is not None and self.halo < 0:
+      raise UserError(
+          f'A halo of {self.halo} px cannot be: give a number of pixels from 0 '
+          "on, or None for the network's own.", argument='halo')
+    if self.fit not in FITS:
+      raise UserError(
+          f'fit is {self.fit!r}: {choose_one(self.fit, FITS)}', argument='fit')
+
+  def to_json(self) -> dict[str, Any]:
+    """All options, for a record."""
+    return dataclasses.asdict(self)
