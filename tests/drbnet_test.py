@@ -220,6 +220,7 @@ def test_eight_bit_protocol(drbnet_oracle):
   assert np.mean(differ) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('views', 'case'),
     [(SINGLE, 'grad_single_32x48'), (DUAL, 'grad_dual_32x48')])

@@ -125,6 +125,7 @@ def _deviations(expected, named):
           for name, array in expected.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', [c for c in CASES if 'scaled' not in c])
 def test_float32(k3dn_oracle, case):
   """Clipped, gains amplify roundings: no more than in the published network.
@@ -153,7 +154,9 @@ def test_float32_unclipped(k3dn_oracle, case):
   assert max(deviations.values()) < 1e-6, deviations
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [
+    pytest.param(case, marks=[] if 'scaled' in case else pytest.mark.slow)
+    for case in CASES])
 def test_float64(k3dn_oracle, case):
   with jax.enable_x64(True):
     named = _named_arrays(*_restore(case, jnp.float64))
