@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 from jaxtyping import install_import_hook
 import numpy as np
+from oracle_files import Oracle
 import pytest
 
 # etils asks once whether TensorFlow opens gs://; tests of buckets replace it.
@@ -51,15 +52,15 @@ def _shared_folder(name: str) -> pathlib.Path:
 
 
 @pytest.fixture
-def drbnet_oracle() -> pathlib.Path:
-  """The folder of the published DRBNet's inputs and outputs."""
-  return _shared_folder('oracles/drbnet')
+def drbnet_oracle() -> Oracle:
+  """The published DRBNet's inputs and outputs."""
+  return Oracle('drbnet')
 
 
 @pytest.fixture
-def k3dn_oracle() -> pathlib.Path:
-  """The folder of the published K3DN's outputs."""
-  return _shared_folder('oracles/k3dn')
+def k3dn_oracle() -> Oracle:
+  """The published K3DN's outputs."""
+  return Oracle('k3dn')
 
 
 @pytest.fixture
