@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 
 from jaxdeblur.evaluation.provenance import describe_run
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 from jaxdeblur.suggestion import did_you_mean
 
 JSON_NAME = 'bench.json'

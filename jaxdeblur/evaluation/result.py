@@ -21,7 +21,7 @@ from jaxdeblur.evaluation.report import (
   list_metrics,
   summarise,
 )
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 
 JSON_NAME = 'scores.json'
 CSV_NAME = 'scores.csv'

@@ -6,7 +6,7 @@ import pathlib
 
 import jaxdeblur
 from jaxdeblur.checkpoints import Weights
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 
 NAME = 'restored.json'
 

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 import tqdm
 
-from jaxdeblur.restoration import image_file, inside
-from jaxdeblur.restoration.image_file import ImageFileError
+from jaxdeblur import pictures
+from jaxdeblur.pictures import ImageFileError
+from jaxdeblur.restoration import inside
 from jaxdeblur.restoration.record import Record
 from jaxdeblur.restoration.restorer import Restorer, ViewOrderWarning
 
@@ -58,12 +59,11 @@ def plan_tasks(
     if dual:
       raise ImageFileError(
           f'{input_path} is a folder: --left and --right go with one picture.')
-    pictures = image_file.find_pictures(input_path)
-    if not pictures:
+    found = pictures.find_pictures(input_path)
+    if not found:
       raise ImageFileError(
-          f'{input_path} holds no picture '
-          f'({", ".join(image_file.SUFFIXES)}).')
-    return [Task({'center': path}, output / path.name) for path in pictures]
+          f'{input_path} holds no picture ({", ".join(pictures.SUFFIXES)}).')
+    return [Task({'center': path}, output / path.name) for path in found]
   center = {} if input_path is None else {'center': input_path}
   views = center | dual
   return [Task(views, output / next(iter(views.values())).name)]
@@ -115,13 +115,13 @@ def restore_files(
 def _restore_task(restorer, task, overwrite, **options) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
-  pictures = {name: image_file.read(path) for name, path in task.views.items()}
+  views = {name: pictures.read(path) for name, path in task.views.items()}
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always', ViewOrderWarning)
-    restored = restorer.restore(**_name_views(pictures), **options)
-  first = next(iter(pictures.values()))
+    restored = restorer.restore(**_name_views(views), **options)
+  first = next(iter(views.values()))
   task.output.parent.mkdir(parents=True, exist_ok=True)
-  image_file.write(task.output, first, restored)
+  pictures.write(task.output, first, restored)
   height, width = restored.shape[:2]
   seconds = time.perf_counter() - started
   lines = [f'{task.name} -> {task.output} '
@@ -131,21 +131,21 @@ def _restore_task(restorer, task, overwrite, **options) -> str:
   return '\n'.join([*lines, *(f'  note: {note}' for note in notes)])
 
 
-def _name_views(pictures) -> dict[str, np.ndarray]:
+def _name_views(views) -> dict[str, np.ndarray]:
   """Names the pixels of views as the arguments of `Restorer.restore`."""
   return {'picture' if name == 'center' else name: picture.pixels
-          for name, picture in pictures.items()}
+          for name, picture in views.items()}
 
 
 def _write_panels(restorer: Restorer, task: Task, fit: str) -> str:
   """Writes NAME_PANEL.png beside the result; replaces older ones."""
-  pictures = {name: image_file.read(path) for name, path in task.views.items()}
+  views = {name: pictures.read(path) for name, path in task.views.items()}
   panels = inside.draw_panels(
-      *restorer.inspect(**_name_views(pictures), fit=fit))
+      *restorer.inspect(**_name_views(views), fit=fit))
   paths = [task.output.with_name(f'{task.output.stem}_{name}.png')
            for name in panels]
   for path, pixels in zip(paths, panels.values()):
-    image_file.write(path, image_file.Picture(pixels, 'png'), pixels)
+    pictures.write(path, pictures.Picture(pixels, 'png'), pixels)
   return f'  beside it: {", ".join(path.name for path in paths)}'
 
 

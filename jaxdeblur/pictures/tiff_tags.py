@@ -16,6 +16,9 @@ NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
 WIDTH, HEIGHT = 256, 257
 BITS_PER_SAMPLE, SAMPLE_FORMAT, EXTRA_SAMPLES = 258, 339, 338
 COMPRESSION, PHOTOMETRIC, PREDICTOR = 259, 262, 317
+FILL_ORDER, SAMPLES_PER_PIXEL, PLANES = 266, 277, 284
+STRIP_OFFSETS, STRIP_BYTE_COUNTS = 273, 279
+TILE_OFFSETS, TILE_BYTE_COUNTS = 324, 325
 ORIENTATION = 274
 XMP, PHOTOSHOP, ICC_PROFILE = 700, 34377, 34675
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965  # Each points to tags.
@@ -157,6 +160,20 @@ class Block:
     return Tag(entry.tag, entry.kind, entry.count, self.value(entry))
 
 
+def read_orientation(exif: bytes) -> int:
+  """Reads the orientation that an EXIF block states, 1 to 8.
+
+  It is 1 where there is none, or no block that can be read.
+  """
+  try:
+    block = Block(exif)
+    entry = block.directory(block.first).entries.get(ORIENTATION)
+    stated = block.numbers(entry)
+  except (ValueError, struct.error):
+    return 1
+  return stated[0] if stated and stated[0] in range(1, 9) else 1
+
+
 def upright(exif: bytes) -> tuple[int, bytes]:
   """Makes an EXIF block describe the upright picture without a thumbnail.
 
@@ -248,19 +265,15 @@ def transposed(tag: Tag) -> Tag:
       for inner in tag.value))
 
 
-def with_stored_alpha(tiff: bytes) -> bytes:
-  """Calls premultiplied alpha unassociated, so that samples come as stored.
-
-  libvips divides premultiplied colours by alpha and rounds down, which
-  multiplying again cannot undo.
-  """
+def with_number(tiff: bytes, tag: int, old: int, new: int) -> bytes:
+  """Exchanges the only number of a tag, if it is `old`."""
   block = Block(tiff)
-  entry = block.directories()[0].entries.get(EXTRA_SAMPLES)
-  if block.numbers(entry) != (1,):
+  entry = block.directories()[0].entries.get(tag)
+  if block.numbers(entry) != (old,):
     return tiff
   block.data = bytearray(tiff)
   struct.pack_into(
-      block.order + _UNSIGNED[entry.kind], block.data, entry.start, 2)
+      block.order + _UNSIGNED[entry.kind], block.data, entry.start, new)
   return bytes(block.data)
 
 
