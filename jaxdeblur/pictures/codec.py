@@ -50,13 +50,14 @@ def decode(file_format: Format, data: bytes) -> Decoded:
     data = module.prepare(data)
   is_damage = getattr(module, 'is_damage', lambda message: False)
   load = getattr(pyvips.Image, f'{file_format.name}load_buffer')
-  for level in module.FAIL_ON:
+  levels = module.list_levels(data)
+  for level in levels:
     pyvips.vips_lib.vips_error_clear()  # It gathers what others were told.
     try:
       return _decoded(
           load(data, fail_on=level, access='sequential', **module.LOAD))
     except pyvips.Error as error:
-      if level == module.FAIL_ON[-1] or is_damage(str(error)):
+      if level == levels[-1] or is_damage(str(error)):
         raise ImageFileError(
             f'cannot be decoded ({_reason(error)}): if other programs open '
             'it, export it anew from there; if not, it is damaged or cut '

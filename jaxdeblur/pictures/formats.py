@@ -5,7 +5,8 @@ A module has these names:
     not read; may raise struct.error or IndexError for damaged files.
   * read_metadata(data) -> Metadata, alike.
   * insert_metadata(encoded, blocks): puts blocks into a file without any.
-  * LOAD: libvips' options for reading. FAIL_ON: its levels, tried in turn.
+  * LOAD: libvips' options for reading.
+  * list_levels(data): libvips' levels of `fail_on`, tried in turn.
   * list_save_options(bits, compression): libvips' options for writing.
 And, where the format needs them:
   * with_profile(blocks, profile): exchanges the ICC profile; knows CMYK.
@@ -21,6 +22,7 @@ import re
 import types
 
 from jaxdeblur.pictures import jpeg, png, tiff, webp
+from jaxdeblur.pictures.tiff_tags import Encoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ BY_SUFFIX = {suffix: row for row in FORMATS.values() for suffix in row.suffixes}
 SUFFIXES = tuple(BY_SUFFIX)
 
 
-def recognise(data: bytes) -> Format | None:
+def recognise(data: Encoded) -> Format | None:
   """Finds the format of a file by how it begins; None if it is not read."""
   return next((row for row in FORMATS.values()
                if re.match(row.signature, data, re.DOTALL)), None)

@@ -16,9 +16,6 @@ from jaxdeblur.pictures.metadata import (
 
 QUALITY = 95  # Of what is written; WebP's, too.
 LOAD = {'unlimited': True}  # The limits guard servers.
-# Cameras write JPEG that libjpeg warns of and that is whole, so that a
-# warning counts only if it tells of damage.
-FAIL_ON = ('warning', 'truncated')
 
 _JFIF, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _START_OF_SCAN = 0xDA
@@ -37,6 +34,16 @@ _LOSSES = {
 _SEGMENT_BYTES = 65_000  # Of at most 65,533: room for every header above.
 
 
+def list_levels(data: bytes) -> tuple[str, ...]:
+  """At which of its complaints libvips gives up, tried in turn.
+
+  Cameras write JPEG that libjpeg warns of and that is whole, so that a
+  warning counts only if it tells of damage.
+  """
+  del data
+  return ('warning', 'truncated')
+
+
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
   """How libvips writes it: finely, and without chroma subsampling."""
   del bits, compression
@@ -48,7 +55,7 @@ def is_damage(message: str) -> bool:
   return 'Corrupt JPEG' in message
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _segments(data: tiff_tags.Encoded) -> Iterator[tuple[int, bytes]]:
   """The segments before the pixels."""
   at = 2
   while True:
@@ -65,7 +72,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     at += 2 + size
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: tiff_tags.Encoded) -> Header:
   """Reads size and orientation."""
   size, orientations = None, []
   for marker, payload in _segments(data):

@@ -19,6 +19,7 @@ from jaxdeblur.pictures.formats import (
   recognise,
 )
 from jaxdeblur.pictures.metadata import Header, Metadata
+from jaxdeblur.pictures.tiff_tags import Encoded
 
 Pixels = UInt8[np.ndarray, 'h w 3'] | UInt16[np.ndarray, 'h w 3']
 
@@ -138,7 +139,7 @@ def _decode_pixels(data: bytes) -> Pixels:
   return _to_pixels(codec.decode(file_format, data), header.orientation)
 
 
-def _read_header(data: bytes) -> tuple[Format, Header]:
+def _read_header(data: Encoded) -> tuple[Format, Header]:
   file_format = recognise(data)
   if file_format is None:
     raise ImageFileError(
@@ -147,10 +148,10 @@ def _read_header(data: bytes) -> tuple[Format, Header]:
   return file_format, _parse(file_format.module.read_header, data)
 
 
-def _parse(parser, data: bytes):
+def _parse(parser, data: Encoded):
   try:
     return parser(data)
-  except (struct.error, IndexError) as error:
+  except (struct.error, IndexError, OverflowError, RecursionError) as error:
     raise damaged('its parts lead past its end') from error
 
 

@@ -10,7 +10,6 @@ from jaxdeblur.pictures.errors import animation, damaged
 from jaxdeblur.pictures.metadata import Header, Metadata, upright_xmp
 
 LOAD = {'unlimited': True}  # The limits guard servers.
-FAIL_ON = ('error',)
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 # Colour, resolution, texts, dates. What else there is describes the old
@@ -21,13 +20,19 @@ _KEPT = frozenset((
 _XMP = b'XML:com.adobe.xmp\0'
 
 
+def list_levels(data: bytes) -> tuple[str, ...]:
+  """At which of its complaints libvips gives up."""
+  del data
+  return ('error',)
+
+
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
   """How libvips writes it: losslessly, with the bits that there are."""
   del compression
   return dict(filter='paeth', bitdepth=bits)
 
 
-def _places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _places(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, int, int]]:
   """Where chunks lie: their names, and the begin and end of their bytes."""
   at, name = len(_SIGNATURE), b''
   while name != b'IEND':
@@ -38,7 +43,7 @@ def _places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     at += 12 + size
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, bytes]]:
   for name, begin, end in _places(data):
     payload = data[begin:end]
     checksum, = struct.unpack_from('>I', data, end)
@@ -47,7 +52,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     yield name, payload
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: tiff_tags.Encoded) -> Header:
   """Reads size and orientation, which may follow the pixels.
 
   Checksums of the pixels are left to the decoder, which compares them anyway.

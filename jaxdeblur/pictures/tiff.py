@@ -15,7 +15,6 @@ from jaxdeblur.pictures.metadata import (
 )
 
 LOAD = {'unlimited': True}  # The limits guard servers.
-FAIL_ON = ('error',)
 
 # TIFF compression -> (libvips' name). Others are lossy, obsolete or not
 # written by libvips' wheels: deflate takes their place.
@@ -37,6 +36,15 @@ _RESOLUTION = {282, 283, 296}
 _UPRIGHT = tiff_tags.Tag(tiff_tags.ORIENTATION, 3, 1, b'\1\0')
 
 
+def list_levels(data: bytes) -> tuple[str, ...]:
+  """At which of its complaints libvips gives up.
+
+  At 'error' it makes damaged tiles black. At 'warning' it refuses whole files
+  in strips, for tags that are not as they should be.
+  """
+  return ('warning',) if _Page(data).tiled else ('error',)
+
+
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
   """How libvips writes it: losslessly."""
   del bits
@@ -51,7 +59,7 @@ class _Page:
     struct.error: its parts lead past its end.
   """
 
-  def __init__(self, data: bytes):
+  def __init__(self, data: tiff_tags.Encoded):
     self.block = tiff_tags.Block(data)
     pages = self.block.directories()
     if not pages:
@@ -68,6 +76,7 @@ class _Page:
           '8- or 16-bit TIFF.')
     self.compression = self.number(tiff_tags.COMPRESSION, 1)
     self.photometric = self.number(tiff_tags.PHOTOMETRIC, 1)
+    self.tiled = tiff_tags.TILE_OFFSETS in self.entries
     self._check_samples()
     orientation = self.number(tiff_tags.ORIENTATION, 1)
     self.orientation = orientation if orientation in range(1, 9) else 1
@@ -100,14 +109,14 @@ class _Page:
           f'stores colour in a way that is not read here (TIFF photometric '
           f'interpretation {self.photometric}): export it as RGB or '
           'greyscale.')
-    # libvips makes a tile black that the file's end has cut off.
+    # Where pixels are not compressed libvips sees no damage in this.
     for start, size in zip(self.numbers(tiff_tags.TILE_OFFSETS),
                            self.numbers(tiff_tags.TILE_BYTE_COUNTS)):
       if start + size > len(self.block.data):
         raise damaged('a tile runs past its end')
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: tiff_tags.Encoded) -> Header:
   """Reads size and orientation."""
   page = _Page(data)
   height, width = (
@@ -182,7 +191,7 @@ def decode_plain(data: bytes) -> np.ndarray | None:
       or (page.photometric, channels) not in ((_GREY, 1), (_RGB, 3))
       or (channels > 1 and page.number(tiff_tags.PLANES, 1) != 1)
       or page.number(tiff_tags.FILL_ORDER, 1) != 1
-      or tiff_tags.TILE_OFFSETS in page.entries):
+      or page.tiled):
     return None
   height, width = (
       page.number(tag, 0) for tag in (tiff_tags.HEIGHT, tiff_tags.WIDTH))

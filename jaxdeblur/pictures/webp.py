@@ -15,10 +15,15 @@ from jaxdeblur.pictures.metadata import (
 )
 
 LOAD = {}
-FAIL_ON = ('error',)
 
 _KEPT = {b'ICCP': 0x20, b'EXIF': 0x08, b'XMP ': 0x04}  # Flags of VP8X.
 _ALPHA = 0x10
+
+
+def list_levels(data: bytes) -> tuple[str, ...]:
+  """At which of its complaints libvips gives up."""
+  del data
+  return ('error',)
 
 
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
@@ -29,7 +34,7 @@ def list_save_options(bits: int, compression: str) -> dict[str, Any]:
       lossless=compression == 'lossless')
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, bytes]]:
   end = 8 + struct.unpack_from('<I', data, 4)[0]
   at = 12
   while at < end:
@@ -58,7 +63,7 @@ def _read_size(chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
   return height & 0x3FFF, width & 0x3FFF, False
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: tiff_tags.Encoded) -> Header:
   """Reads size and orientation."""
   chunks = dict(_chunks(data))
   if b'ANIM' in chunks:
