@@ -158,9 +158,9 @@ def _parse(parser, data: Encoded):
 def _to_pixels(decoded: codec.Decoded, orientation: int) -> Pixels:
   """Upright RGB without alpha."""
   samples = _upright(decoded.samples, orientation)
-  colours = samples[..., :1 if decoded.grey else 3]
-  return np.ascontiguousarray(
-      np.broadcast_to(colours, (*samples.shape[:2], 3)))
+  if decoded.grey:
+    return np.repeat(samples[..., :1], 3, axis=-1)
+  return np.ascontiguousarray(samples[..., :3])
 
 
 def write(
