@@ -18,6 +18,7 @@ What changes, because a restored picture cannot be stored as before:
   * Lossy TIFF compression becomes deflate; tiles and planes become strips.
 """
 
+from jaxdeblur.pictures.codec import use_threads
 from jaxdeblur.pictures.errors import ImageFileError
 from jaxdeblur.pictures.files import find_pictures, is_picture, write_whole
 from jaxdeblur.pictures.formats import SUFFIXES
@@ -32,4 +33,5 @@ from jaxdeblur.pictures.picture import (
 
 __all__ = (
     'SUFFIXES', 'ImageFileError', 'Picture', 'decode_pixels', 'find_pictures',
-    'is_picture', 'read', 'read_pixels', 'read_size', 'write', 'write_whole')
+    'is_picture', 'read', 'read_pixels', 'read_size', 'use_threads', 'write',
+    'write_whole')

@@ -85,6 +85,11 @@ def _decoded(image: pyvips.Image) -> Decoded:
   return Decoded(np.atleast_3d(image.numpy()), grey)
 
 
+def use_threads(count: int) -> None:
+  """Limits the threads that decode and encode one picture; 0: all cores."""
+  pyvips.vips_lib.vips_concurrency_set(count)
+
+
 def encode(
     file_format: str, samples: np.ndarray, grey: bool, compression: str
 ) -> bytes:
