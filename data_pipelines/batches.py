@@ -11,6 +11,8 @@ import cv2
 import grain
 import numpy as np
 
+from jaxdeblur import pictures
+
 Batch = dict[str, np.ndarray]
 
 
@@ -80,6 +82,7 @@ def prepare_worker(index: int, count: int) -> None:
   """Sets up a worker process: one thread, and an end with its parent."""
   del index, count
   cv2.setNumThreads(1)  # There is a worker for every core already.
+  pictures.use_threads(1)
   for asks_to_end in (signal.SIGINT, signal.SIGTERM):
     signal.signal(asks_to_end, signal.SIG_IGN)  # The parent ends its workers,
   threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -10,10 +10,9 @@ import dataclasses
 import pathlib
 from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 
-from data_pipelines.sources import SUFFIXES
+from jaxdeblur.pictures import SUFFIXES, find_pictures, read_pixels
 
 # The folders of a plain folder of pairs, and the views they hold.
 FOLDERS = {
@@ -122,7 +121,7 @@ def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
   Raises:
     ValueError: a file cannot be decoded, or their sizes differ.
   """
-  views = {view: read_picture(file) for view, file in files.items()}
+  views = {view: read_pixels(file) for view, file in files.items()}
   (first, picture), *others = views.items()
   for view, other in others:
     if other.shape != picture.shape:
@@ -133,47 +132,6 @@ def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
   return views
 
 
-def read_picture(file: str | pathlib.Path) -> np.ndarray:
-  """Decodes a picture file; see `decode_picture`.
-
-  Raises:
-    ValueError: the file is missing, damaged, or neither 8- nor 16-bit.
-  """
-  try:
-    encoded = pathlib.Path(file).read_bytes()
-  except FileNotFoundError as error:
-    raise ValueError(
-        f'{file} is missing: expected a picture of 8 or 16 bits.') from error
-  return decode_picture(encoded, str(file))
-
-
-def decode_picture(encoded: bytes, name: str) -> np.ndarray:
-  """Decodes a picture as stored: uint8 or uint16 RGB [h, w, 3].
-
-  Grey is repeated and alpha left out (some of LFDOF's files have it).
-
-  Args:
-    encoded: PNG, JPEG, TIFF or WebP.
-    name: what an error calls it.
-
-  Raises:
-    ValueError: it is damaged, or neither 8- nor 16-bit.
-  """
-  # Neither turned by EXIF nor reduced to 8 bits.
-  flags = (cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-           | cv2.IMREAD_IGNORE_ORIENTATION)
-  samples = np.frombuffer(encoded, np.uint8)
-  pixels = cv2.imdecode(samples, flags) if encoded else None
-  if pixels is None:
-    raise ValueError(
-        f'{name} cannot be decoded: expected a picture of 8 or 16 bits.')
-  if pixels.dtype not in (np.uint8, np.uint16):
-    raise ValueError(
-        f'{name} holds {pixels.dtype} samples; expected 8 or 16 bits.')
-  # IMREAD_COLOR_RGB would be shorter, but leaves 16-bit TIFF files in BGR.
-  return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
 def as_float(picture: np.ndarray) -> np.ndarray:
   """uint8 or uint16 samples -> float32 in [0, 1]."""
   top = np.float32(np.iinfo(picture.dtype).max)
@@ -182,9 +140,7 @@ def as_float(picture: np.ndarray) -> np.ndarray:
 
 def _list_by_name(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   named: dict[str, pathlib.Path] = {}
-  for file in sorted(folder.iterdir()):
-    if file.suffix.lower() not in SUFFIXES:
-      continue
+  for file in find_pictures(folder):
     if file.stem in named:
       raise ValueError(
           f'{named[file.stem]} and {file} have one name: each scene needs one '

@@ -5,11 +5,11 @@ import csv
 import dataclasses
 import pathlib
 import re
+import threading
 
-import cv2
 import numpy as np
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
+from jaxdeblur.pictures import SUFFIXES, find_pictures, read_pixels, read_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,7 @@ def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
     raise FileNotFoundError(
         f'{folder} is no folder: config.data.photos names the folder of sharp '
         'photographs.')
-  files = sorted(
-      file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+  files = sorted(find_pictures(folder))  # As text: 10.png before 2.png.
   if not files:
     raise FileNotFoundError(
         f'{folder} holds no photographs ({", ".join(SUFFIXES)}).')
@@ -37,11 +36,15 @@ def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
 
 
 def read_photograph(file: pathlib.Path) -> np.ndarray:
-  """Decodes a photograph: uint8 RGB [h, w, 3]."""
-  bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
-  if bgr is None:
-    raise ValueError(f'{file} cannot be decoded as a picture.')
-  return np.ascontiguousarray(bgr[..., ::-1])
+  """Reads a photograph: uint8 RGB [h, w, 3], of 16 bits the upper 8.
+
+  Raises:
+    ValueError: it cannot be decoded.
+  """
+  pixels = read_pixels(file)
+  if pixels.dtype == np.uint16:
+    pixels = (pixels >> 8).astype(np.uint8)
+  return pixels
 
 
 def list_tiles(
@@ -95,7 +98,7 @@ def _read_tiles(table: pathlib.Path) -> list[Tile]:
 def _cut_tiles(files, size) -> list[Tile]:
   tiles = []
   for file in files:
-    height, width = read_photograph(file).shape[:2]
+    height, width = read_size(file)
     tiles += [Tile(file, y, x, size)
               for y in range(0, height - size + 1, size)
               for x in range(0, width - size + 1, size)]
@@ -107,14 +110,14 @@ def _cut_tiles(files, size) -> list[Tile]:
 
 
 def _enlarge(tiles, size) -> list[Tile]:
-  heights = {}
+  sizes = {}
   enlarged = []
   for tile in tiles:
-    if tile.file not in heights:
-      heights[tile.file] = read_photograph(tile.file).shape[:2]
+    if tile.file not in sizes:
+      sizes[tile.file] = read_size(tile.file)
     start = [
         min(max(at + (tile.size - size) // 2, 0), length - size)
-        for at, length in zip((tile.y, tile.x), heights[tile.file])]
+        for at, length in zip((tile.y, tile.x), sizes[tile.file])]
     if min(start) >= 0:
       enlarged.append(Tile(tile.file, *start, size))
   if not enlarged:
@@ -134,24 +137,50 @@ class TileSource:
   """The tiles of photographs as uint8 RGB [size, size, 3], by index.
 
   Decoded photographs stay in memory: decoding a JPEG for each tile would cost
-  more than rendering its blur.
+  more than rendering its blur. Of more photographs than `cache_bytes` hold,
+  those used last stay. Each worker process has such a memory of its own.
   """
 
-  def __init__(self, tiles: Sequence[Tile]):
+  def __init__(self, tiles: Sequence[Tile], cache_bytes: int = 2**30):
+    """Takes the tiles, and the bytes of decoded photographs to keep.
+
+    The last photograph is kept even if it is larger.
+    """
     self._tiles = list(tiles)
-    self._photographs = {}
+    self._cache_bytes = cache_bytes
+    self._photographs = {}  # The one used last comes last.
+    self._held_bytes = 0
+    self._lock = threading.Lock()  # Several threads read tiles.
+
+  def __reduce__(self):
+    # To worker processes without photographs, and without the lock.
+    return type(self), (self._tiles, self._cache_bytes)
 
   def __len__(self) -> int:
     return len(self._tiles)
 
   def __getitem__(self, index: int) -> np.ndarray:
     tile = self._tiles[index]
-    photograph = self._photographs.get(tile.file)
-    if photograph is None:
-      photograph = self._photographs[tile.file] = read_photograph(tile.file)
+    photograph = self._read(tile.file)
     pixels = photograph[tile.y:tile.y + tile.size, tile.x:tile.x + tile.size]
     if pixels.shape[:2] != (tile.size, tile.size):
       raise ValueError(
           f'{tile.file} has {photograph.shape[0]} x {photograph.shape[1]} px; '
           f'the tile at y {tile.y}, x {tile.x} of {tile.size} px lies outside.')
     return pixels
+
+  def _read(self, file: pathlib.Path) -> np.ndarray:
+    with self._lock:
+      photograph = self._photographs.pop(file, None)
+      if photograph is not None:
+        self._photographs[file] = photograph
+        return photograph
+    photograph = read_photograph(file)  # Others may use theirs meanwhile.
+    with self._lock:
+      if file not in self._photographs:
+        self._photographs[file] = photograph
+        self._held_bytes += photograph.nbytes
+      while self._held_bytes > self._cache_bytes and len(self._photographs) > 1:
+        oldest = next(iter(self._photographs))
+        self._held_bytes -= self._photographs.pop(oldest).nbytes
+    return photograph

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import pathlib
 from typing import Any
 
 from etils import epath
@@ -108,7 +109,7 @@ def _describe_shipped(name: str) -> ShippedWeights | None:
   return ShippedWeights(
       name, settings['name'], model.required_views,
       sum(math.prod(array.shape) for array in params),
-      sum(file.stat().length for file in folder.glob('**/*')
+      sum(file.stat().st_size for file in pathlib.Path(folder).rglob('*')
           if file.is_file()))
 
 

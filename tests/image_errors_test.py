@@ -21,7 +21,7 @@ from PIL import (
 import pytest
 import tifffile
 
-from jaxdeblur.restoration import image_file
+from jaxdeblur import pictures
 
 
 def test_what_is_no_picture_is_named(tmp_path):
@@ -52,7 +52,7 @@ def test_a_file_cut_short_is_never_restored(tmp_path, file_format, options):
   whole = encoded(noise(40, 60, 3), file_format, **options)
   path = tmp_path / f'a.{ENDINGS[file_format]}'
   path.write_bytes(whole)
-  image_file.read(path)
+  pictures.read(path)
   for size in (*range(12, len(whole) - 1, len(whole) // 40), len(whole) - 2):
     path.write_bytes(whole[:size])
     assert 'damaged or cut short' in message(path)
@@ -83,7 +83,7 @@ def test_a_harmless_warning_is_no_damage(tmp_path):
   path = tmp_path / 'a.jpg'
   path.write_bytes(jpeg)
   np.testing.assert_allclose(
-      image_file.read(path).pixels.astype(int), expected, atol=1)
+      pictures.read(path).pixels.astype(int), expected, atol=1)
 
 
 @pytest.mark.parametrize('samples, options, told', [
@@ -123,10 +123,10 @@ def test_decoders_stay_silent(tmp_path, capfd):
   handler = logging.StreamHandler()  # As absl and run.py set one.
   logging.getLogger().addHandler(handler)
   try:
-    image_file.read(path)
+    pictures.read(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(image_file.ImageFileError):
-      image_file.read(path)
+    with pytest.raises(pictures.ImageFileError):
+      pictures.read(path)
   finally:
     logging.getLogger().removeHandler(handler)
   assert capfd.readouterr() == ('', '')
@@ -137,21 +137,21 @@ def test_decoders_stay_silent(tmp_path, capfd):
 
 def test_pixels_must_be_the_pictures(tmp_path):
   source = save(tmp_path / 'a.png', noise(4, 5, 3))
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   for pixels, told in (
       (picture.pixels.astype(np.uint16), 'uint16 (4, 5, 3)'),
       (picture.pixels / np.float32(255), 'float32 (4, 5, 3)'),
       (picture.pixels[:, :4], 'uint8 (4, 4, 3)')):
-    with pytest.raises(image_file.ImageFileError) as caught:
-      image_file.write(tmp_path / 'b.png', picture, pixels)
+    with pytest.raises(pictures.ImageFileError) as caught:
+      pictures.write(tmp_path / 'b.png', picture, pixels)
     assert str(tmp_path / 'b.png') in str(caught.value)
     assert told in str(caught.value)
   for name in ('b.jpg', 'b', 'b.tif'):
-    with pytest.raises(image_file.ImageFileError, match='is a PNG'):
-      image_file.write(tmp_path / name, picture, picture.pixels)
-  image_file.write(tmp_path / 'b.PNG', picture, picture.pixels)
-  with pytest.raises(image_file.ImageFileError, match='No such file'):
-    image_file.write(
+    with pytest.raises(pictures.ImageFileError, match='is a PNG'):
+      pictures.write(tmp_path / name, picture, picture.pixels)
+  pictures.write(tmp_path / 'b.PNG', picture, picture.pixels)
+  with pytest.raises(pictures.ImageFileError, match='No such file'):
+    pictures.write(
         tmp_path / 'no' / 'b.png', picture, picture.pixels)
   assert sorted(p.name for p in tmp_path.iterdir()) == ['a.png', 'b.PNG']
 
@@ -164,7 +164,7 @@ def test_a_failed_write_leaves_all_as_it_was(
   source = save(tmp_path / 'a.png', noise(4, 5, 3))
   target = save(tmp_path / 'b.png', smooth())
   before = target.read_bytes()
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   seen = []
 
   def fail(*_):
@@ -172,12 +172,12 @@ def test_a_failed_write_leaves_all_as_it_was(
     raise error
 
   monkeypatch.setattr(os, step, fail)
-  expected = image_file.ImageFileError
+  expected = pictures.ImageFileError
   if isinstance(error, KeyboardInterrupt):
     expected = KeyboardInterrupt
   with pytest.raises(expected) as caught:
-    image_file.write(target, picture, picture.pixels)
-  if expected is image_file.ImageFileError:
+    pictures.write(target, picture, picture.pixels)
+  if expected is pictures.ImageFileError:
     assert str(caught.value) == f'{target} cannot be written: No space left.'
   assert len(seen) == 3  # There was a file beside, in the same folder.
   assert sorted(p.name for p in tmp_path.iterdir()) == ['a.png', 'b.png']

@@ -26,7 +26,7 @@ import pytest
 import pyvips
 import tifffile
 
-from jaxdeblur.restoration import image_file
+from jaxdeblur import pictures
 
 # Samples.
 
@@ -40,7 +40,7 @@ def test_lossless_files_keep_every_bit(tmp_path, ending, dtype, channels):
     samples = samples[..., 0]
   source = save(tmp_path / f'a.{ending}', samples)
 
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   stack = np.atleast_3d(samples)
   light = stack[..., :3] if channels > 2 else stack[..., [0, 0, 0]]
   np.testing.assert_array_equal(picture.pixels, light)
@@ -76,7 +76,7 @@ def test_lossy_webp_stays_webp_and_close(tmp_path):
   written = again(source)
   assert Image.open(written).format == 'WEBP'
   assert b'VP8 ' in written.read_bytes()
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   difference = load(written).astype(int) - picture.pixels
   assert np.abs(difference).mean() < 2
 
@@ -86,7 +86,7 @@ def test_jpeg_is_written_finely_and_in_full_colour(tmp_path, shape):
   samples = smooth(*shape[:2])
   samples = samples if len(shape) == 3 else samples[..., 0]
   source = save(tmp_path / 'a.jpg', samples, quality=70)
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   assert picture.grey == (samples.ndim == 2)
   # Two builds of libjpeg may round the inverse transform differently by 1.
   stored = np.broadcast_to(np.atleast_3d(load(source)), picture.pixels.shape)
@@ -107,21 +107,21 @@ def test_jpeg_is_written_finely_and_in_full_colour(tmp_path, shape):
 
 def test_grey_gets_the_mean_of_the_channels(tmp_path):
   source = save(tmp_path / 'a.png', noise(2, 3, dtype=np.uint16))
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   pixels = np.zeros((2, 3, 3), np.uint16)
   pixels[0] = 65535
   pixels[1, :, 0], pixels[1, :, 1] = (1, 2, 3), (0, 0, 2)
-  image_file.write(source, picture, pixels)
+  pictures.write(source, picture, pixels)
   np.testing.assert_array_equal(
       load(source), [[65535] * 3, [0, 1, 2]])  # 1/3, 2/3, 5/3: the nearest.
 
 
 def test_a_restored_file_may_replace_its_source(tmp_path):
   source = save(tmp_path / 'a.tif', noise(4, 4, 3))
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   for value in (3, 200):  # The second reading must not see the first file.
-    image_file.write(source, picture, np.full_like(picture.pixels, value))
-    assert (image_file.read(source).pixels == value).all()
+    pictures.write(source, picture, np.full_like(picture.pixels, value))
+    assert (pictures.read(source).pixels == value).all()
 
 
 @pytest.mark.parametrize('mode', ['1', 'P', 'PA', 'L+', 'RGB+', '2', '4'])
@@ -162,7 +162,7 @@ def test_interlaced_png(tmp_path):
   pyvips.Image.new_from_array(samples).copy(interpretation='rgb16').pngsave(
       str(source), interlace=True)
   assert source.read_bytes()[28] == 1
-  np.testing.assert_array_equal(image_file.read(source).pixels, samples)
+  np.testing.assert_array_equal(pictures.read(source).pixels, samples)
 
 
 @pytest.mark.parametrize('options', [
@@ -188,7 +188,7 @@ def test_tiff_layouts(tmp_path, options):
   if options.get('photometric') == 'miniswhite':
     samples = 65535 - samples
 
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   pixels = samples if samples.ndim == 3 else samples[..., None]
   np.testing.assert_array_equal(
       picture.pixels, np.broadcast_to(pixels, picture.pixels.shape))
@@ -241,16 +241,16 @@ def test_a_picture_that_never_was_a_file(tmp_path):
   pixels = noise(4, 5, 3, dtype=np.uint16)
   for ending, file_format in (('png', 'png'), ('tif', 'tiff')):
     path = tmp_path / f'a.{ending}'
-    image_file.write(path, image_file.Picture(pixels, file_format), pixels)
+    pictures.write(path, pictures.Picture(pixels, file_format), pixels)
     np.testing.assert_array_equal(load(path), pixels)
   with Image.open(tmp_path / 'a.tif') as image:
     assert 282 not in image.tag_v2  # No resolution that nobody stated.
   path = tmp_path / 'a.jpg'
-  image_file.write(path, image_file.Picture(smooth(), 'jpeg'), smooth())
+  pictures.write(path, pictures.Picture(smooth(), 'jpeg'), smooth())
   assert Image.open(path).info['jfif_version'] == (1, 1)
-  picture = image_file.Picture(pixels, 'jpeg')
-  with pytest.raises(image_file.ImageFileError, match='8 bits a channel'):
-    image_file.write(path, picture, pixels)
+  picture = pictures.Picture(pixels, 'jpeg')
+  with pytest.raises(pictures.ImageFileError, match='8 bits a channel'):
+    pictures.write(path, picture, pixels)
 
 
 @pytest.mark.parametrize('profiled', [False, True])
@@ -265,7 +265,7 @@ def test_cmyk_becomes_srgb(tmp_path, ending, profiled):
     options['icc_profile'] = pyvips.Image.profile_load('cmyk')
   Image.frombytes('CMYK', (64, 16), ink.tobytes()).save(source, **options)
 
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   white, black, cyan = (picture.pixels[8, x].astype(int) for x in (8, 24, 40))
   assert white.min() >= 250
   assert black.max() < 60
@@ -290,9 +290,9 @@ def test_cmyk_is_converted_by_its_own_profile(tmp_path):
   source = tmp_path / 'a.jpg'
   inks = Image.new('CMYK', (16, 16), (90, 90, 90, 0))
   inks.save(source)
-  usual = image_file.read(source).pixels.mean()
+  usual = pictures.read(source).pixels.mean()
   inks.save(source, icc_profile=bytes(profile))
-  assert image_file.read(source).pixels.mean() < 0.6 * usual
+  assert pictures.read(source).pixels.mean() < 0.6 * usual
 
 
 # Orientation.
@@ -309,7 +309,7 @@ def test_pixels_are_upright_and_the_file_says_so(
   with Image.open(source) as image:
     expected = np.asarray(ImageOps.exif_transpose(image))
 
-  pixels = image_file.read(source).pixels
+  pixels = pictures.read(source).pixels
   np.testing.assert_allclose(pixels.astype(int), expected, atol=1)
   with Image.open(again(source)) as written:
     exif = written.getexif()
@@ -324,7 +324,7 @@ def test_pixels_are_upright_and_the_file_says_so(
 def test_alpha_turns_with_the_pixels(tmp_path):
   samples = noise(4, 6, 4)
   source = save(tmp_path / 'a.png', samples, exif=make_exif(6))
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   turned = np.rot90(samples, -1)
   np.testing.assert_array_equal(picture.pixels, turned[..., :3])
   np.testing.assert_array_equal(picture.alpha, turned[..., 3])
@@ -339,12 +339,12 @@ def test_pictures_of_a_folder(tmp_path):
     (tmp_path / name).touch()
   (tmp_path / 'album.png').mkdir()
   (tmp_path / 'album.png' / 'inner.png').touch()
-  assert [path.name for path in image_file.find_pictures(tmp_path)] == [
+  assert [path.name for path in pictures.find_pictures(tmp_path)] == [
       'a.TIF', 'b.tiff', 'c.webp', 'IMG_1.png', 'img_2.JPEG', 'IMG_10.jpg']
-  with pytest.raises(image_file.ImageFileError, match='is not a folder'):
-    image_file.find_pictures(tmp_path / 'missing')
+  with pytest.raises(pictures.ImageFileError, match='is not a folder'):
+    pictures.find_pictures(tmp_path / 'missing')
 
 
 def test_every_suffix_is_lower_case():
-  assert set(image_file.SUFFIXES) == {
+  assert set(pictures.SUFFIXES) == {
       '.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp'}

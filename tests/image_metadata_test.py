@@ -27,7 +27,7 @@ from PIL import (
 import pytest
 import tifffile
 
-from jaxdeblur.restoration import image_file
+from jaxdeblur import pictures
 
 
 @pytest.mark.parametrize('file_format', ['jpeg', 'png', 'tiff', 'webp'])
@@ -65,7 +65,7 @@ def test_exif_may_end_with_its_last_tag(tmp_path):
   source = tmp_path / 'a.jpg'
   source.write_bytes(with_segments(
       encoded(smooth(), 'jpeg'), (0xE1, exif)))
-  assert image_file.read(source).pixels.shape == (64, 48, 3)
+  assert pictures.read(source).pixels.shape == (64, 48, 3)
 
 
 def test_jpeg_segments_stay(tmp_path):
@@ -130,7 +130,7 @@ def test_webp_exif_with_a_header_of_jpeg(tmp_path):
   data = (data[:4] + struct.pack('<I', len(data) - 2) + data[8:at + 4]
           + struct.pack('<I', size + 6) + b'Exif\0\0' + data[at + 8:])
   source.write_bytes(data)
-  assert image_file.read(source).pixels.shape == (64, 48, 3)
+  assert pictures.read(source).pixels.shape == (64, 48, 3)
 
 
 def test_png_chunks_stay(tmp_path):
@@ -202,7 +202,7 @@ def test_tiff_previews_are_dropped_and_layers_noted(tmp_path):
                     b'8BIM\x04\x0a\0\0\0\0\0\x02\1\0', True)])
     tiff.write(noise(4, 4, 3), photometric='rgb', metadata=None,
                subfiletype=1)
-  picture = image_file.read(source)
+  picture = pictures.read(source)
   assert picture.pixels.shape == (8, 8, 3)
   assert picture.notes == (
       f'{source} loses its Photoshop layers, which hold the old pixels.',)
@@ -220,7 +220,7 @@ def test_tiff_previews_are_dropped_and_layers_noted(tmp_path):
 def test_what_lies_behind_a_jpeg_is_noted(tmp_path, xmp, lost):
   source = tmp_path / 'a.jpg'
   Image.fromarray(smooth()).save(source, xmp=xmp)
-  note, = image_file.read(source).notes
+  note, = pictures.read(source).notes
   assert note.startswith(f'{source} loses ') and lost in note
 
 
@@ -230,6 +230,6 @@ def test_broken_exif_stays_as_it_is(tmp_path):
     source = tmp_path / 'a.jpg'
     source.write_bytes(with_segments(
         encoded(smooth(), 'jpeg'), (0xE1, b'Exif\0\0' + exif)))
-    assert image_file.read(source).pixels.shape == (48, 64, 3)
+    assert pictures.read(source).pixels.shape == (48, 64, 3)
     segments = read_segments(again(source).read_bytes())
     assert (0xE1, b'Exif\0\0' + exif) in segments

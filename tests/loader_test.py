@@ -191,7 +191,7 @@ def test_a_damaged_file_stops_training_with_its_name(tmp_path):
     (tmp_path / view / 'a.png').write_bytes(b'damaged')
   for workers in (0, 1):
     with open_folder(tmp_path, batch_size=1, workers=workers) as batches:
-      with pytest.raises(ValueError, match=r'a\.png cannot be decoded'):
+      with pytest.raises(ValueError, match=r'a\.png is no picture'):
         next(batches)
 
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.pairs import FolderPairs, as_float, read_picture
+from data_pipelines.pairs import FolderPairs, as_float
+from jaxdeblur.pictures import read_pixels
 
 
 def write(path, shape=(6, 8, 3), dtype=np.uint16, seed=0):
@@ -39,10 +40,10 @@ def test_pairs_need_no_ground_truth(tmp_path):
 def test_alpha_is_left_out_and_grey_repeated(tmp_path):
   rgba = write(tmp_path / 'rgba.png', (4, 5, 4), np.uint8)
   np.testing.assert_array_equal(
-      read_picture(tmp_path / 'rgba.png'), rgba[..., 2::-1])
+      read_pixels(tmp_path / 'rgba.png'), rgba[..., 2::-1])
   grey = write(tmp_path / 'grey.png', (4, 5), np.uint16)
   np.testing.assert_array_equal(
-      read_picture(tmp_path / 'grey.png'), np.repeat(grey[..., None], 3, -1))
+      read_pixels(tmp_path / 'grey.png'), np.repeat(grey[..., None], 3, -1))
 
 
 def test_floats_reach_from_0_to_1():
@@ -86,7 +87,7 @@ def test_a_folder_of_something_else_is_described(tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
   (tmp_path / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n damaged')
-  with pytest.raises(ValueError, match=r'a\.png cannot be decoded'):
-    read_picture(tmp_path / 'a.png')
-  with pytest.raises(ValueError, match=r'b\.png is missing'):
-    read_picture(tmp_path / 'b.png')
+  with pytest.raises(ValueError, match=r'a\.png is damaged'):
+    read_pixels(tmp_path / 'a.png')
+  with pytest.raises(ValueError, match=r'b\.png does not exist'):
+    read_pixels(tmp_path / 'b.png')

@@ -171,7 +171,7 @@ def test_what_was_killed_half_way_does_not_load_and_does_not_hinder(
 
 def test_what_fails_leaves_nothing_behind(folder, tmp_path):
   (folder / 'left' / 'b.png').write_bytes(b'damaged')
-  with pytest.raises(ValueError, match=r'left/b\.png cannot be decoded'):
+  with pytest.raises(ValueError, match=r'left/b\.png is no picture'):
     prepare_patches(FolderPairs(folder), tmp_path / 'patches', SETTINGS)
   assert set(tmp_path.iterdir()) == {folder}
 

@@ -14,7 +14,7 @@ from PIL import (
 import pytest
 import tifffile
 
-from jaxdeblur.restoration import image_file
+from jaxdeblur import pictures
 
 ENDINGS = {'png': 'png', 'jpeg': 'jpg', 'tiff': 'tif', 'webp': 'webp'}
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
@@ -146,14 +146,14 @@ def load(path: pathlib.Path) -> np.ndarray:
 def again(source: pathlib.Path) -> pathlib.Path:
   """Reads a file and writes what was read as another one."""
   written = source.with_name('written' + source.suffix)
-  picture = image_file.read(source)
-  image_file.write(written, picture, picture.pixels)
+  picture = pictures.read(source)
+  pictures.write(written, picture, picture.pixels)
   return written
 
 
 def message(path: pathlib.Path) -> str:
-  with pytest.raises(image_file.ImageFileError) as caught:
-    image_file.read(path)
+  with pytest.raises(pictures.ImageFileError) as caught:
+    pictures.read(path)
   message = str(caught.value)
   assert message.startswith(f'{path} ')
   assert message.endswith('.') and '\n' not in message

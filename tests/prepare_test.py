@@ -16,7 +16,7 @@ import pytest
 from data_pipelines.datasets import catalogue
 from data_pipelines.datasets.catalogue import open_dataset
 from data_pipelines.datasets.prepare import prepare
-from data_pipelines.pairs import read_picture
+from jaxdeblur.pictures import read_pixels
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -43,7 +43,7 @@ def test_every_dataset_is_read_as_its_files_are(name, tmp_path):
       assert pair.scene == scene.name
       assert pair.camera == builder_class.CAMERA
       for view, file in scene.files.items():
-        stored = read_picture(file)
+        stored = read_pixels(file)
         assert pair.views[view].dtype == stored.dtype
         np.testing.assert_array_equal(pair.views[view], stored)
     assert pairs.bits == 8 * stored.dtype.itemsize
@@ -128,7 +128,7 @@ def test_a_failed_build_keeps_the_one_before(realdof):
   prepare('realdof', data_dir, download, overwrite=True)
   np.testing.assert_array_equal(
       open_dataset('realdof', 'test', data_dir)[0].views['sharp'],
-      read_picture(sharp))
+      read_pixels(sharp))
   assert [child.name for child in data_dir.iterdir()] == ['realdof']
 
 
@@ -145,9 +145,9 @@ def test_all_damaged_files_are_named_before_anything_is_built(realdof):
   message = str(caught.value)
   assert message.startswith('4 of 50 scenes cannot be used: ')
   for sentence in (
-      f'{damaged} cannot be decoded',
+      f'{damaged} is damaged or cut short',
       '1P0A0894.png is 6 x 9 px, but ', 'source/1P0A0894.png 6 x 8 px.',
-      '1P0A0896.png is uint16, but ', '1P0A0898.png cannot be decoded'):
+      '1P0A0896.png is uint16, but ', '1P0A0898.png is empty'):
     assert sentence in message
   assert not data_dir.exists()
 

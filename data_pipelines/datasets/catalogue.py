@@ -6,7 +6,8 @@ import importlib
 import pathlib
 from typing import Any
 
-from data_pipelines.pairs import Pair, decode_picture
+from data_pipelines.pairs import Pair
+from jaxdeblur.pictures import decode_pixels
 from jaxdeblur.suggestion import did_you_mean
 
 NAMES = (
@@ -71,7 +72,7 @@ class DatasetPairs:
     scene, place, camera = (
         record[text].decode() for text in ('scene', 'place', 'camera'))
     views = {
-        view: decode_picture(record[view], f'{self.name}: {view} of {scene}')
+        view: decode_pixels(record[view], f'{self.name}: {view} of {scene}')
         for view in self.views}
     return Pair(scene, views, place, camera)
 

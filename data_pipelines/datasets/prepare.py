@@ -14,7 +14,7 @@ import tqdm
 from data_pipelines.datasets import catalogue
 from data_pipelines.datasets.pair_builder import Contents, PairBuilder
 from data_pipelines.datasets.trees import Scene
-from data_pipelines.pairs import read_picture
+from jaxdeblur.pictures import read_pixels
 
 _SHOWN = 5  # Problems that an error tells in full.
 
@@ -97,7 +97,7 @@ def _check_pictures(
 def _check_scene(scene: Scene, sharp_is_crop: bool) -> tuple[int, str]:
   """The bit depth of a scene's pictures, and what is wrong with them."""
   try:
-    pictures = {view: read_picture(file) for view, file in scene.files.items()}
+    pictures = {view: read_pixels(file) for view, file in scene.files.items()}
   except ValueError as error:
     return 0, str(error)
   (first, picture), *others = pictures.items()

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import re
 
-from data_pipelines.sources import SUFFIXES
+from jaxdeblur.pictures import is_picture
 
 # What the stars of a pattern stand for: it tells scenes apart.
 Key = tuple[str, ...]
@@ -160,7 +160,7 @@ def _find_files(root: pathlib.Path, pattern: str) -> dict[Key, pathlib.Path]:
   named = {}
   for file in sorted(root.glob(f'{pattern}.*')):
     match = stars.fullmatch(file.relative_to(root).as_posix())
-    if not match or file.suffix.lower() not in SUFFIXES:
+    if not match or not is_picture(file):
       continue
     if match.groups() in named:
       raise ValueError(

@@ -11,7 +11,7 @@ import ml_collections
 
 from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
 from jaxdeblur.evaluation.provenance import describe_run
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 from jaxdeblur.suggestion import choose_one, did_you_mean
 
 JSON_NAME = 'bench.json'

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxdeblur.benchmark.measurement import Measurement
 from jaxdeblur.benchmark.scaling import Scaling
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 
 _INK, _RULE, _BLUE, _ORANGE = '#222222', '#cccccc', '#1f5fa8', '#c8500a'
 

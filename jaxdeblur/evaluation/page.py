@@ -21,7 +21,7 @@ from jaxdeblur.evaluation.exhibits import (
 from jaxdeblur.evaluation.protocols.case import Comparison
 from jaxdeblur.evaluation.result import Result
 from jaxdeblur.metrics.metric import find
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 
 _NEEDED = ('jinja2', 'matplotlib')
 

@@ -22,7 +22,7 @@ from jaxdeblur.evaluation.report import (
   summarise,
 )
 from jaxdeblur.metrics.metric import Metric, find
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 
 JSON_NAME = 'scores.json'
 CSV_NAME = 'scores.csv'

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdeblur import pictures
 from jaxdeblur.errors import UserError
-from jaxdeblur.restoration import image_file
 
 _SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
 
@@ -80,7 +80,7 @@ def top_value(dtype: np.dtype) -> int:
 
 def _as_array(view: Any) -> np.ndarray:
   if isinstance(view, str | os.PathLike):
-    return image_file.read(pathlib.Path(view)).pixels
+    return pictures.read(pathlib.Path(view)).pixels
   if _is_pil(view) and view.mode not in ('L', 'RGB', 'RGBA', 'I;16'):
     raise UserError(
         f'The PIL picture has the mode {view.mode!r}: convert it to RGB, RGBA '

@@ -8,7 +8,7 @@ import jaxdeblur
 from jaxdeblur.checkpoints import Weights
 from jaxdeblur.errors import UserError
 from jaxdeblur.models.network import COMPUTE_FIELDS
-from jaxdeblur.restoration.image_file import write_whole
+from jaxdeblur.pictures import write_whole
 from jaxdeblur.restoration.options import RestoreOptions
 
 NAME = 'restored.json'

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import tqdm
 
+from jaxdeblur import pictures
 from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
 from jaxdeblur.memory import is_out_of_memory
-from jaxdeblur.restoration import image_file
-from jaxdeblur.restoration.image_file import ImageFileError
+from jaxdeblur.pictures import ImageFileError
 from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.panels import draw_panels
 from jaxdeblur.restoration.record import Record
@@ -65,12 +65,11 @@ def plan_tasks(
           f'{input_path} is a folder: a left and a right view go with one '
           'picture.',
           argument='left')
-    pictures = image_file.find_pictures(input_path)
-    if not pictures:
+    found = pictures.find_pictures(input_path)
+    if not found:
       raise ImageFileError(
-          f'{input_path} holds no picture '
-          f'({", ".join(image_file.SUFFIXES)}).')
-    return [Task({'center': path}, output / path.name) for path in pictures]
+          f'{input_path} holds no picture ({", ".join(pictures.SUFFIXES)}).')
+    return [Task({'center': path}, output / path.name) for path in found]
   center = {} if input_path is None else {'center': input_path}
   views = center | dual
   return [Task(views, output / next(iter(views.values())).name)]
@@ -121,10 +120,10 @@ def _restore_task(
 ) -> str:
   started = time.perf_counter()
   _check_output(task, overwrite)
-  pictures = {name: image_file.read(path) for name, path in task.views.items()}
-  first = next(iter(pictures.values()))
+  read = {name: pictures.read(path) for name, path in task.views.items()}
+  first = next(iter(read.values()))
   views = {'picture' if name == 'center' else name: picture.pixels
-           for name, picture in pictures.items()}
+           for name, picture in read.items()}
   drawn = {}
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always', ViewOrderWarning)
@@ -135,7 +134,7 @@ def _restore_task(
     else:
       restored = restorer.restore(**views, options=options)
   task.output.parent.mkdir(parents=True, exist_ok=True)
-  image_file.write(task.output, first, restored)
+  pictures.write(task.output, first, restored)
   height, width = restored.shape[:2]
   seconds = time.perf_counter() - started
   lines = [f'{task.name} -> {task.output} '
@@ -151,7 +150,7 @@ def _write_panels(task: Task, panels: Mapping[str, np.ndarray]) -> str:
   paths = [task.output.with_name(f'{task.output.stem}_{name}.png')
            for name in panels]
   for path, pixels in zip(paths, panels.values()):
-    image_file.write(path, image_file.Picture(pixels, 'png'), pixels)
+    pictures.write(path, pictures.Picture(pixels, 'png'), pixels)
   return f'  beside it: {", ".join(path.name for path in paths)}'
 
 

@@ -18,10 +18,11 @@ import cv2
 from jaxtyping import Float
 import numpy as np
 
-from data_pipelines.pairs import Pair, PairSource, read_picture
+from data_pipelines.pairs import Pair, PairSource
 from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
 from jaxdeblur.evaluation.source import Source, is_partial
+from jaxdeblur.pictures import is_picture, read_pixels
 
 _BLACK_LEVEL = 1024
 _WHITE_LEVEL = 16383  # Of 14 bits.
@@ -145,7 +146,8 @@ class Scenes:
     """
     self.folder = folder
     self._scenes = sorted(
-        file.name.removesuffix('_gt.png') for file in folder.glob('*_gt.png'))
+        file.name.removesuffix('_gt.png')
+        for file in folder.glob('*_gt.png') if is_picture(file))
     if not self._scenes:
       raise MissingFileError(
           f'{folder} holds no scenes: expected NNN_left.png, NNN_right.png and '
@@ -164,7 +166,7 @@ class Scenes:
   def __getitem__(self, index: int) -> Pair:
     scene = self._scenes[index]
     files = self._list_files(scene)
-    views = {view: read_picture(file) for view, file in files.items()}
+    views = {view: read_pixels(file) for view, file in files.items()}
     for view, picture in views.items():
       if picture.dtype != np.uint16:
         raise UserError(f'{files[view]} has 8 bits; expected 16.')
@@ -192,7 +194,7 @@ def read_vignetting(folder: pathlib.Path) -> Light:
     raise MissingFileError(
         f'{folder} holds no calibration of the vignetting: expected '
         f'{stored.name}, or {sheets[0].name} and {sheets[1].name}.')
-  left, right = (_to_light(read_picture(sheet)[..., 0]) for sheet in sheets)
+  left, right = (_to_light(read_pixels(sheet)[..., 0]) for sheet in sheets)
   return cv2.blur(
       left / np.maximum(right, 1 / _WHITE_LEVEL),
       (_WHITE_WINDOW, _WHITE_WINDOW), borderType=cv2.BORDER_REPLICATE)

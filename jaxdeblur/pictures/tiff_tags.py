@@ -8,14 +8,20 @@ Layout: TIFF 6.0 (1992), section 2; EXIF 2.32, section 4.6; BigTIFF (43).
 """
 
 import dataclasses
+import mmap
 import struct
 
 import numpy as np
+
+Encoded = bytes | bytearray | mmap.mmap  # A file's bytes, or a part of them.
 
 NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
 WIDTH, HEIGHT = 256, 257
 BITS_PER_SAMPLE, SAMPLE_FORMAT, EXTRA_SAMPLES = 258, 339, 338
 COMPRESSION, PHOTOMETRIC, PREDICTOR = 259, 262, 317
+FILL_ORDER, SAMPLES_PER_PIXEL, PLANES = 266, 277, 284
+STRIP_OFFSETS, STRIP_BYTE_COUNTS = 273, 279
+TILE_OFFSETS = 324
 ORIENTATION = 274
 XMP, PHOTOSHOP, ICC_PROFILE = 700, 34377, 34675
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965  # Each points to tags.
@@ -82,7 +88,7 @@ class Block:
     struct.error: here and in every method, a directory lies outside it.
   """
 
-  def __init__(self, data: bytes | bytearray):
+  def __init__(self, data: Encoded):
     self.data = data
     signature = bytes(data[:4])
     if signature not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
@@ -147,14 +153,28 @@ class Block:
     if entry.tag in (EXIF, GPS, INTEROPERABILITY):
       try:
         inner = self.directory(self.numbers(entry)[0])
-      except (IndexError, struct.error):  # Unreadable for everyone.
-        return None
+      except (IndexError, OverflowError, struct.error):
+        return None  # Unreadable for everyone.
       tags = (self.portable(e) for _, e in sorted(inner.entries.items()))
       tags = tuple(tag for tag in tags if tag is not None)
       return Tag(entry.tag, 4, 1, tags) if tags else None
     if entry.kind in _POINTERS:
       return None
     return Tag(entry.tag, entry.kind, entry.count, self.value(entry))
+
+
+def read_orientation(exif: bytes) -> int:
+  """Reads the orientation that an EXIF block states, 1 to 8.
+
+  It is 1 where there is none, or no block that can be read.
+  """
+  try:
+    block = Block(exif)
+    entry = block.directory(block.first).entries.get(ORIENTATION)
+    stated = block.numbers(entry)
+  except (ValueError, OverflowError, struct.error):
+    return 1
+  return stated[0] if stated and stated[0] in range(1, 9) else 1
 
 
 def upright(exif: bytes) -> tuple[int, bytes]:
@@ -175,7 +195,7 @@ def upright(exif: bytes) -> tuple[int, bytes]:
   try:
     block = Block(data)
     first = block.directory(block.first)
-  except (ValueError, struct.error):
+  except (ValueError, OverflowError, struct.error):
     return 1, exif
   orientation = 1
   stated = block.numbers(first.entries.get(ORIENTATION))
@@ -189,7 +209,7 @@ def upright(exif: bytes) -> tuple[int, bytes]:
     try:
       start, = block.numbers(first.entries.get(EXIF))
       inner = block.directory(start).entries
-    except (ValueError, struct.error):
+    except (ValueError, OverflowError, struct.error):
       inner = {}  # No EXIF directory: no width and height to keep true.
     _swap(block, inner.get(_EXIF_WIDTH), inner.get(_EXIF_HEIGHT))
   _drop_thumbnail(block, first)
@@ -204,7 +224,7 @@ def _drop_thumbnail(block: Block, first: Directory) -> None:
     thumbnail = block.directory(block.next(first)).entries
     start, = block.numbers(thumbnail.get(_THUMBNAIL))
     size, = block.numbers(thumbnail.get(_THUMBNAIL_SIZE))
-  except (ValueError, struct.error):
+  except (ValueError, OverflowError, struct.error):
     start = size = 0  # Not one that anyone can read.
   struct.pack_into(block.order + block.offset, block.data, first.link, 0)
   end = start + size
@@ -248,19 +268,15 @@ def transposed(tag: Tag) -> Tag:
       for inner in tag.value))
 
 
-def with_stored_alpha(tiff: bytes) -> bytes:
-  """Calls premultiplied alpha unassociated, so that samples come as stored.
-
-  libvips divides premultiplied colours by alpha and rounds down, which
-  multiplying again cannot undo.
-  """
+def with_number(tiff: bytes, tag: int, old: int, new: int) -> bytes:
+  """Exchanges the only number of a tag, if it is `old`."""
   block = Block(tiff)
-  entry = block.directories()[0].entries.get(EXTRA_SAMPLES)
-  if block.numbers(entry) != (1,):
+  entry = block.directories()[0].entries.get(tag)
+  if block.numbers(entry) != (old,):
     return tiff
   block.data = bytearray(tiff)
   struct.pack_into(
-      block.order + _UNSIGNED[entry.kind], block.data, entry.start, 2)
+      block.order + _UNSIGNED[entry.kind], block.data, entry.start, new)
   return bytes(block.data)
 
 

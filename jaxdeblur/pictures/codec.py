@@ -1,8 +1,8 @@
-"""Pixels of PNG, JPEG, TIFF and WebP files, decoded and encoded by libvips.
+"""Pixels of picture files, decoded and encoded by libvips.
 
 libvips because it is one wheel that knows 16 bits, alpha, CMYK with profiles
 and every layout of TIFF, and that can be told to refuse damaged files. It is
-not asked for metadata: see `file_metadata`.
+not asked for metadata: see `metadata`.
 """
 
 import dataclasses
@@ -11,10 +11,9 @@ import logging
 import numpy as np
 import pyvips
 
-from jaxdeblur.restoration import tiff_tags
-from jaxdeblur.restoration.file_metadata import ImageFileError
+from jaxdeblur.pictures.errors import ImageFileError
+from jaxdeblur.pictures.formats import FORMATS, Format
 
-_QUALITY = 95  # Of JPEG and lossy WebP.
 _GREY, _COLOUR = ('b-w', 'grey16'), ('srgb', 'rgb16', 'rgb')
 
 # It tells of every damaged tile; our error says what matters, once.
@@ -36,27 +35,29 @@ class Decoded:
   profile: bytes | None = None
 
 
-def decode(file_format: str, data: bytes) -> Decoded:
-  """Decodes a file of the format 'png', 'jpeg', 'tiff' or 'webp'.
+def decode(file_format: Format, data: bytes) -> Decoded:
+  """Decodes a file.
 
   Raises:
     ImageFileError: it is damaged or of a kind that is not supported.
   """
-  options = {'access': 'sequential'}
-  if file_format != 'webp':
-    options['unlimited'] = True  # The limits guard servers.
-  if file_format == 'tiff':
-    data = tiff_tags.with_stored_alpha(data)
-  # Cameras write JPEG that libjpeg warns of and that is whole, so that a
-  # warning counts only if it tells of damage.
-  levels = ('warning', 'truncated') if file_format == 'jpeg' else ('error',)
-  load = getattr(pyvips.Image, f'{file_format}load_buffer')
+  module = file_format.module
+  if hasattr(module, 'decode_plain'):
+    samples = module.decode_plain(data)
+    if samples is not None:
+      return Decoded(samples, samples.shape[2] == 1)
+  if hasattr(module, 'prepare'):
+    data = module.prepare(data)
+  is_damage = getattr(module, 'is_damage', lambda message: False)
+  load = getattr(pyvips.Image, f'{file_format.name}load_buffer')
+  levels = module.list_levels(data)
   for level in levels:
     pyvips.vips_lib.vips_error_clear()  # It gathers what others were told.
     try:
-      return _decoded(load(data, fail_on=level, **options))
+      return _decoded(
+          load(data, fail_on=level, access='sequential', **module.LOAD))
     except pyvips.Error as error:
-      if level == levels[-1] or 'Corrupt JPEG' in str(error):
+      if level == levels[-1] or is_damage(str(error)):
         raise ImageFileError(
             f'cannot be decoded ({_reason(error)}): if other programs open '
             'it, export it anew from there; if not, it is damaged or cut '
@@ -84,17 +85,22 @@ def _decoded(image: pyvips.Image) -> Decoded:
   return Decoded(np.atleast_3d(image.numpy()), grey)
 
 
+def use_threads(count: int) -> None:
+  """Limits the threads that decode and encode one picture; 0: all cores."""
+  pyvips.vips_lib.vips_concurrency_set(count)
+
+
 def encode(
     file_format: str, samples: np.ndarray, grey: bool, compression: str
 ) -> bytes:
   """Encodes samples without any metadata.
 
   Args:
-    file_format: 'png', 'jpeg', 'tiff' or 'webp'.
+    file_format: one of FORMATS' names.
     samples: uint8 or uint16 [h, w, c]; c is 1 (`grey`) or 3, and one more
       for alpha.
     grey: whether c is 1 or 2.
-    compression: as `file_metadata.Metadata` has it.
+    compression: as `metadata.Metadata` has it.
 
   Raises:
     ImageFileError: the format has no room for it: JPEG and WebP for 16
@@ -111,17 +117,11 @@ def encode(
       'ushort' if deep else 'uchar')
   names = ('b-w', 'grey16') if grey else ('srgb', 'rgb16')
   image = image.copy(interpretation=names[deep])
-  options = {
-      'png': dict(filter='paeth', bitdepth=8 * samples.dtype.itemsize),
-      'jpeg': dict(Q=_QUALITY, subsample_mode='off', optimize_coding=True),
-      'tiff': dict(
-          compression=compression or 'deflate', predictor='horizontal'),
-      'webp': dict(
-          Q=_QUALITY, smart_subsample=True, exact=True,
-          lossless=compression == 'lossless')}
+  options = FORMATS[file_format].module.list_save_options(
+      8 * samples.dtype.itemsize, compression)
   save = getattr(image, f'{file_format}save_buffer')
   try:
-    return save(keep='none', **options[file_format])
+    return save(keep='none', **options)
   except pyvips.Error as error:
     raise ImageFileError(f'cannot be encoded ({_reason(error)}).') from error
 
