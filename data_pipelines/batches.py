@@ -12,6 +12,7 @@ import grain
 import numpy as np
 
 from jaxdeblur import pictures
+from jaxdeblur.errors import UserError
 
 Batch = dict[str, np.ndarray]
 
@@ -27,8 +28,9 @@ class Batches(Iterator[Batch]):
   def __init__(self, batches: grain.MapDataset, workers: int = 0):
     """Takes the batches by index, and the number of worker processes."""
     if workers < 0:
-      raise ValueError(
-          f'config.data.workers is {workers}: give 0 or a number of processes.')
+      raise UserError(
+          f'workers is {workers}: give 0 or a number of processes.',
+          argument='workers')
     self._batches = batches
     self._workers = workers
     self._next_index = 0

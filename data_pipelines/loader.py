@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import difflib
 from typing import Any, TypeVar
 
 import grain
@@ -14,6 +13,8 @@ from data_pipelines.patches import open_patches
 from data_pipelines.recorded import CropPair, CropSettings
 from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_tiles
+from jaxdeblur.errors import UserError
+from jaxdeblur.suggestion import choose_one
 
 Settings = TypeVar('Settings', DefocusSettings, CropSettings)
 
@@ -42,22 +43,20 @@ def open_pairs(
     views: what is decoded; all that there is by default.
 
   Raises:
-    ValueError: there are no pairs of that name, or no folder is named.
-    FileNotFoundError: there are no pairs in the folder.
+    UserError: there are no pairs of that name, or no folder is named.
+    MissingFileError: there are no pairs in the folder.
   """
   name = data['name']
   kinds = {'folder': FolderPairs, 'patches': open_patches}
   known = ('rendered', *kinds, *NAMES)
   if name not in known[1:]:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f'did you mean {close[0]}? ' if close else ''
-    raise ValueError(
-        f'config.data.name is {name!r}: {hint}Choose one of '
-        f'{", ".join(known)}.')
+    raise UserError(
+        f'There are no pairs {name!r}: {choose_one(name, known)}',
+        argument='name')
   place = 'folder' if name in kinds else 'data_dir'
   if not data.get(place):
-    raise ValueError(
-        f'config.data.name is {name}, but config.data.{place} names no folder.')
+    raise UserError(
+        f'The pairs {name!r} need {place}, a folder.', argument=place)
   if name in kinds:
     return kinds[name](data['folder'], views)
   return open_dataset(
@@ -97,7 +96,7 @@ def open_training_data(
     [0, 1].
 
   Raises:
-    ValueError: the pairs lack views that are asked for, or the ground truth.
+    UserError: the pairs lack views that are asked for, or the ground truth.
   """
   if is_rendered(data):
     pairs = _render_pairs(data, seed, shard, shards)
@@ -129,12 +128,12 @@ def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:
   views = views or _with_center(has)
   missing = sorted(set(views) - set(_with_center(has)) - {'sharp'})
   if missing:
-    raise ValueError(
-        f'The pairs of config.data.name={data["name"]} have no '
+    raise UserError(
+        f'The pairs {data["name"]!r} have no '
         f'{", ".join(missing)}, which training needs, only {", ".join(has)}.')
   if 'sharp' not in has:
-    raise ValueError(
-        f'The pairs of config.data.name={data["name"]} have no ground truth '
+    raise UserError(
+        f'The pairs {data["name"]!r} have no ground truth '
         '(sharp): they can be restored, not trained on.')
   needed = set(views)
   if 'center' not in has:  # Then both others make it.

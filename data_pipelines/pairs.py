@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.pictures import SUFFIXES, find_pictures, read_pixels
 
 # The folders of a plain folder of pairs, and the views they hold.
@@ -73,36 +74,36 @@ class FolderPairs:
       views: what is decoded; all that there is by default.
 
     Raises:
-      FileNotFoundError: there is no such folder, or nothing out of focus in it.
-      ValueError: a scene lacks a view, or comes twice; or there is no view of
+      MissingFileError: there is no such folder, or nothing out of focus in it.
+      UserError: a scene lacks a view, or comes twice; or there is no view of
         this name.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-      raise FileNotFoundError(f'{folder} is no folder.')
+      raise MissingFileError(f'{folder} is no folder.')
     files = {view: _list_by_name(folder / name)
              for name, view in FOLDERS.items() if (folder / name).is_dir()}
     if not {'center', 'left', 'right'} & set(files):
       found = ', '.join(sorted(child.name for child in folder.iterdir())[:8])
-      raise FileNotFoundError(
+      raise MissingFileError(
           f'{folder} holds no pairs: expected its folders blurry, or left and '
           f'right, and sharp beside them; found {found or "nothing"}.')
     self._scenes = sorted(set().union(*files.values()))
     for view, named in files.items():
       missing = [scene for scene in self._scenes if scene not in named]
       if missing:
-        raise ValueError(
+        raise UserError(
             f'{folder}: {len(missing)} of {len(self._scenes)} scenes have no '
             f'{view} view, {missing[0]} first. Complete the pairs or take '
             'their other pictures out.')
     if not self._scenes:
-      raise FileNotFoundError(
+      raise MissingFileError(
           f'{folder} holds folders of pairs without pictures '
           f'({", ".join(SUFFIXES)}).')
     self.views = tuple(files if views is None else views)
     lacks = [view for view in self.views if view not in files]
     if lacks:
-      raise ValueError(
+      raise UserError(
           f'{folder} has no {lacks[0]} view: it has {", ".join(files)}.')
     self._files = files
 
@@ -119,13 +120,13 @@ def read_views(files: Mapping[str, pathlib.Path]) -> dict[str, np.ndarray]:
   """Decodes the views of one scene.
 
   Raises:
-    ValueError: a file cannot be decoded, or their sizes differ.
+    UserError: a file cannot be decoded, or their sizes differ.
   """
   views = {view: read_pixels(file) for view, file in files.items()}
   (first, picture), *others = views.items()
   for view, other in others:
     if other.shape != picture.shape:
-      raise ValueError(
+      raise UserError(
           f'{files[view]} is {other.shape[0]} x {other.shape[1]} px, but '
           f'{files[first]} is {picture.shape[0]} x {picture.shape[1]} px: '
           'the views of a scene must have one size.')
@@ -142,7 +143,7 @@ def _list_by_name(folder: pathlib.Path) -> dict[str, pathlib.Path]:
   named: dict[str, pathlib.Path] = {}
   for file in find_pictures(folder):
     if file.stem in named:
-      raise ValueError(
+      raise UserError(
           f'{named[file.stem]} and {file} have one name: each scene needs one '
           'of its own.')
     named[file.stem] = file

@@ -21,6 +21,7 @@ import numpy as np
 import tqdm
 
 from data_pipelines.pairs import FOLDERS, FolderPairs, Pair, PairSource
+from jaxdeblur.errors import ExistingFileError, MissingFileError, UserError
 
 RECORD = 'patches.json'
 _APERTURES = (3, 7, 11, 15)  # Of the Sobel filters, px.
@@ -31,30 +32,30 @@ class PatchSettings:
   """How patches are cut.
 
   Attributes:
-    patch_size: their height and width, px.
+    size: their height and width, px.
     overlap: share of a patch that the next one covers, too.
     drop_share: share of every picture's patches that are left out, those with
       the least texture.
   """
-  patch_size: int = 512
+  size: int = 512
   overlap: float = 0.6
   drop_share: float = 0.3
 
   def __post_init__(self):
-    if self.patch_size < 1:
-      raise ValueError(
-          f'config.prepare.patch_size is {self.patch_size}: expected a number '
-          'of pixels.')
+    if self.size < 1:
+      raise UserError(
+          f'size is {self.size}: expected a number of pixels.',
+          argument='size')
     for name in ('overlap', 'drop_share'):
       if not 0 <= getattr(self, name) < 1:
-        raise ValueError(
-            f'config.prepare.{name} is {getattr(self, name)}: expected a share '
-            'from 0 to below 1.')
+        raise UserError(
+            f'{name} is {getattr(self, name)}: expected a share from 0 to '
+            'below 1.', argument=name)
 
   @property
   def stride(self) -> int:
     """From one patch to the next, px."""
-    return max(1, int((1 - self.overlap) * self.patch_size))
+    return max(1, int((1 - self.overlap) * self.size))
 
 
 def place_patches(length: int, size: int, stride: int) -> list[int]:
@@ -101,20 +102,20 @@ def cut_patches(pair: Pair, settings: PatchSettings) -> Iterator[Pair]:
   """Cuts a pair into patches and yields those with texture, as pairs.
 
   Raises:
-    ValueError: there is no ground truth to judge by, or a picture is smaller
+    UserError: there is no ground truth to judge by, or a picture is smaller
       than a patch.
   """
-  size = settings.patch_size
+  size = settings.size
   if 'sharp' not in pair.views:
-    raise ValueError(
+    raise UserError(
         f'The scene {pair.scene} has no ground truth (sharp): patches are for '
         'training, and chosen by their texture.')
   sharp = pair.views['sharp']
   if min(sharp.shape[:2]) < size:
-    raise ValueError(
+    raise UserError(
         f'The scene {pair.scene} is {sharp.shape[0]} x {sharp.shape[1]} px, '
-        f'smaller than a patch of {size} x {size} px: lower '
-        'config.prepare.patch_size.')
+        f'smaller than a patch of {size} x {size} px: cut smaller '
+        'ones.', argument='size')
   ys, xs = (place_patches(length, size, settings.stride)
             for length in sharp.shape[:2])
   corners = [(y, x) for y in ys for x in xs]
@@ -140,12 +141,12 @@ def prepare_patches(
     The number of patches.
 
   Raises:
-    FileExistsError: the output exists already.
-    ValueError: see `cut_patches`; or two scenes' names are alike.
+    ExistingFileError: the output exists already.
+    UserError: see `cut_patches`; or two scenes' names are alike.
   """
   output = pathlib.Path(output).absolute()
   if output.exists():
-    raise FileExistsError(
+    raise ExistingFileError(
         f'{output} exists already: name another folder or remove it first.')
   unfinished = output.with_name(f'.{output.name}.unfinished')
   shutil.rmtree(unfinished, ignore_errors=True)
@@ -167,20 +168,20 @@ def open_patches(
   """Opens a folder that `prepare_patches` wrote; see FolderPairs.
 
   Raises:
-    FileNotFoundError: it is no such folder.
-    ValueError: some of its patches are missing.
+    MissingFileError: it is no such folder.
+    UserError: some of its patches are missing.
   """
   folder = pathlib.Path(folder)
   try:
     record = json.loads((folder / RECORD).read_text())
   except OSError as error:
-    raise FileNotFoundError(
-        f'{folder} is no folder of prepared patches (it has no {RECORD}): make '
-        'one with --mode prepare, or read a plain folder of pairs with '
-        'config.data.name=folder.') from error
+    raise MissingFileError(
+        f'{folder} is no folder of prepared patches (it has no {RECORD}): cut '
+        'them first, or read it as a plain folder of pairs.',
+        argument='folder') from error
   pairs = FolderPairs(folder, views)
   if len(pairs) != record['patches']:
-    raise ValueError(
+    raise UserError(
         f'{folder} holds {len(pairs)} patches, but {record["patches"]} were '
         'prepared: copy it anew.')
   return pairs
@@ -219,7 +220,7 @@ def _to_name(scene: str) -> str:
 
 def _write_tiff(file: pathlib.Path, picture: np.ndarray) -> None:
   if file.exists():
-    raise ValueError(
+    raise UserError(
         f'Two scenes would be written to {file.name}: their names are alike.')
   done = cv2.imwrite(
       str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),

@@ -15,6 +15,7 @@ import numpy as np
 
 from data_pipelines.pairs import Pair, as_float
 from data_pipelines.transforms import mirror_views
+from jaxdeblur.errors import UserError
 
 _LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601, as OpenCV's grey.
 
@@ -48,11 +49,13 @@ class CropSettings:
 
   def __post_init__(self):
     if len(self.crop) != 2 or min(self.crop) < 1:
-      raise ValueError(
-          f'config.data.crop is {self.crop}: expected height and width, px.')
+      raise UserError(
+          f'crop is {self.crop}: expected height and width, px.',
+          argument='crop')
     if self.bit_depth not in (8, 16):
-      raise ValueError(
-          f'config.data.bit_depth is {self.bit_depth}: choose 8 or 16.')
+      raise UserError(
+          f'bit_depth is {self.bit_depth}: choose 8 or 16.',
+          argument='bit_depth')
 
 
 class CropPair(grain.transforms.RandomMap):
@@ -132,16 +135,16 @@ def _cut_window(pair: Pair, scale: float, rng, s: CropSettings):
     found = ', '.join(
         f'{name} {height} x {width} px'
         for name, (height, width) in sizes.items())
-    raise ValueError(
+    raise UserError(
         f'The views of the scene {pair.scene} differ in size ({found}): they '
         'can be evaluated, not trained on.')
   available = np.array(next(iter(sizes.values())))
   scale = max(scale, *(np.array(s.crop) / available))
   if scale > 1:
-    raise ValueError(
+    raise UserError(
         f'The scene {pair.scene} is {available[0]} x {available[1]} px, '
-        f'smaller than a crop of {s.crop[0]} x {s.crop[1]} px: lower '
-        'config.data.crop.')
+        f'smaller than a crop of {s.crop[0]} x {s.crop[1]} px: take '
+        'smaller crops.', argument='crop')
   window = np.minimum(np.ceil(np.array(s.crop) / scale).astype(int), available)
   y, x = rng.integers(available - window + 1)
   return {name: view[y:y + window[0], x:x + window[1]]

@@ -21,7 +21,9 @@ from data_pipelines.transforms import (
   to_linear,
   turn,
 )
+from jaxdeblur.errors import UserError
 from jaxdeblur.optics.psf import disc, half_discs
+from jaxdeblur.suggestion import choose_one
 
 # Signs of the circles of confusion, see `half_discs`.
 DISPARITIES = {'left_first': (1,), 'right_first': (-1,), 'both': (1, -1)}
@@ -52,9 +54,9 @@ class DefocusSettings:
     jpeg_share: share of the pairs whose input has been a JPEG file.
     jpeg_qualities: range of its quality, 1 to 100, as libjpeg counts.
   """
-  crop: tuple[int, int] = (96, 96)
+  crop: tuple[int, int] = (64, 64)
   max_radius: float = 6.0
-  sharp_share: float = 0.08
+  sharp_share: float = 0.15
   two_layer_share: float = 0.25
   edges: tuple[float, float] = (0.7, 1.8)
   rims: tuple[float, float] = (-0.2, 0.3)
@@ -67,6 +69,13 @@ class DefocusSettings:
   jpeg_qualities: tuple[int, int] = (80, 98)
   dual_pixel: bool = False
   disparity: str = 'both'
+
+  def __post_init__(self):
+    """Raises a UserError for a side of the focus that does not exist."""
+    if self.disparity not in DISPARITIES:
+      raise UserError(
+          f'disparity is {self.disparity!r}: '
+          f'{choose_one(self.disparity, DISPARITIES)}', argument='disparity')
 
   @property
   def margin(self) -> int:
@@ -171,10 +180,10 @@ def _cut_window(tile, rng, s: DefocusSettings) -> np.ndarray:
   scale = rng.uniform(s.shrink, 1) if rng.random() < 0.5 else 1.0
   scale = max(scale, *(window / available))
   if scale > 1:
-    raise ValueError(
+    raise UserError(
         f'Tiles of {available[0]} x {available[1]} px are too small for a crop '
         f'of {s.crop[0]} x {s.crop[1]} px and {s.margin} px on each side of '
-        'it: lower config.data.crop or raise config.data.tile.')
+        'it: take smaller crops or larger tiles.', argument='crop')
   cut = np.minimum(np.ceil(window / scale).astype(int), available)
   y, x = rng.integers(available - cut + 1)
   pixels = tile[y:y + cut[0], x:x + cut[1]]
@@ -198,10 +207,6 @@ def _draw_psfs(rng, s: DefocusSettings) -> dict[str, np.ndarray]:
            if radius else {})
   if not s.dual_pixel:
     return {'center': disc(radius, **shape)}
-  if s.disparity not in DISPARITIES:
-    raise ValueError(
-        f'config.data.disparity is {s.disparity!r}: choose one of '
-        f'{", ".join(DISPARITIES)}.')
   signs = DISPARITIES[s.disparity]
   left, right = half_discs(
       signs[rng.integers(len(signs))] * radius, **shape)

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 
+from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.pictures import SUFFIXES, find_pictures, read_pixels, read_size
 
 
@@ -25,12 +26,12 @@ def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
   """Lists a folder's photographs by name; says so if there are none."""
   folder = pathlib.Path(folder)
   if not folder.is_dir():
-    raise FileNotFoundError(
-        f'{folder} is no folder: config.data.photos names the folder of sharp '
-        'photographs.')
+    raise MissingFileError(
+        f'{folder} is no folder: name the folder of sharp photographs.',
+        argument='photos')
   files = sorted(find_pictures(folder))  # As text: 10.png before 2.png.
   if not files:
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'{folder} holds no photographs ({", ".join(SUFFIXES)}).')
   return files
 
@@ -39,7 +40,7 @@ def read_photograph(file: pathlib.Path) -> np.ndarray:
   """Reads a photograph: uint8 RGB [h, w, 3], of 16 bits the upper 8.
 
   Raises:
-    ValueError: it cannot be decoded.
+    UserError: it cannot be decoded.
   """
   pixels = read_pixels(file)
   if pixels.dtype == np.uint16:
@@ -90,7 +91,7 @@ def _read_tiles(table: pathlib.Path) -> list[Tile]:
     return [Tile(table.parent / row['file'], int(row['y']), int(row['x']),
                  int(row['size'])) for row in rows]
   except (KeyError, TypeError, ValueError) as error:
-    raise ValueError(
+    raise UserError(
         f'{table} needs the columns file, y, x, size with whole numbers; '
         f'a row fails with {error!r}.') from error
 
@@ -103,7 +104,7 @@ def _cut_tiles(files, size) -> list[Tile]:
               for y in range(0, height - size + 1, size)
               for x in range(0, width - size + 1, size)]
   if not tiles:
-    raise ValueError(
+    raise UserError(
         f'None of the {len(files)} photographs is as large as a tile of '
         f'{size} x {size} px.')
   return tiles
@@ -121,9 +122,9 @@ def _enlarge(tiles, size) -> list[Tile]:
     if min(start) >= 0:
       enlarged.append(Tile(tile.file, *start, size))
   if not enlarged:
-    raise ValueError(
-        f'No photograph is as large as a tile of {size} x {size} px: lower '
-        'config.data.tile.')
+    raise UserError(
+        f'No photograph is as large as a tile of {size} x {size} px: take '
+        'smaller tiles.', argument='tile')
   return enlarged
 
 
@@ -164,7 +165,7 @@ class TileSource:
     photograph = self._read(tile.file)
     pixels = photograph[tile.y:tile.y + tile.size, tile.x:tile.x + tile.size]
     if pixels.shape[:2] != (tile.size, tile.size):
-      raise ValueError(
+      raise UserError(
           f'{tile.file} has {photograph.shape[0]} x {photograph.shape[1]} px; '
           f'the tile at y {tile.y}, x {tile.x} of {tile.size} px lies outside.')
     return pixels

@@ -407,8 +407,8 @@ class TrainingCheckpoints:
       then = f'go on from step {max(others)}' if others else 'start anew'
       raise CheckpointError(
           f'The checkpoint of step {step} cannot be read '
-          f'({_first_line(error)[:200]}): if config.train.trainable is as it '
-          f'was, remove {folder / str(step)} to {then}.') from error
+          f'({_first_line(error)[:200]}): if the same modules are trained as '
+          f'before, remove {folder / str(step)} to {then}.') from error
 
   def close(self) -> None:
     """Waits until everything is written.

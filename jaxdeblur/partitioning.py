@@ -119,8 +119,8 @@ def check_batch(
       raise UserError(
           f'The height of the mesh is {mesh.shape["height"]}, and the devices '
           f"that would share a picture's rows belong to {len(hosts)} "
-          'processes, each of which reads pictures of its own: choose a divisor '
-          f'of the {jax.local_device_count()} devices of a process.',
+          'processes, each of which reads pictures of its own: choose a '
+          f'divisor of the {jax.local_device_count()} devices of a process.',
           argument='mesh')
   if height % mesh.shape['height']:
     raise UserError(

@@ -10,7 +10,7 @@ import pytest
 
 from configs import drbnet, k3dn, starter
 from jaxdeblur.checkpoints import load_weights, save_weights
-from jaxdeblur.config_check import check_config
+from jaxdeblur.config.check import check_config
 from jaxdeblur.convert import torch_drbnet, torch_k3dn
 from jaxdeblur.models import registry
 from jaxdeblur.models.k3dn import VARIANTS

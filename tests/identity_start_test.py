@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdeblur.models.identity_start import start_as_identity
+from jaxdeblur.models.drbnet.start import start_as_identity
 from jaxdeblur.models.registry import create
 from jaxdeblur.ops.resize import shrink_by_mean
 

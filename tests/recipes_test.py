@@ -9,7 +9,7 @@ import pytest
 
 from data_pipelines.datasets import catalogue
 from jaxdeblur import partitioning
-from jaxdeblur.config_check import check_config
+from jaxdeblur.config.check import check_config
 from jaxdeblur.models import feature_networks, registry
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import TrainState, create_state, start_from

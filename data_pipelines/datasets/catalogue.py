@@ -1,4 +1,4 @@
-"""The datasets by name, and access to those that `--mode prepare` has built."""
+"""The datasets by name, and access to those that have been built."""
 
 from collections.abc import Sequence
 import functools
@@ -7,8 +7,9 @@ import pathlib
 from typing import Any
 
 from data_pipelines.pairs import Pair
+from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.pictures import decode_pixels
-from jaxdeblur.suggestion import did_you_mean
+from jaxdeblur.suggestion import choose_one
 
 NAMES = (
     'cuhk', 'ddd_syn', 'dpd_disp', 'dpdd_canon', 'dpdd_pixel', 'lfdof',
@@ -45,7 +46,7 @@ class DatasetPairs:
       views: what is decoded; all that there is by default.
 
     Raises:
-      ValueError: the dataset has no such split or view.
+      UserError: the dataset has no such split or view.
     """
     info = _read_info(folder)
     self.folder, self.split, self.name = folder, split, info.name
@@ -55,11 +56,11 @@ class DatasetPairs:
     self.views = has if views is None else tuple(views)
     lacks = [view for view in self.views if view not in has]
     if lacks:
-      raise ValueError(
+      raise UserError(
           f'{self.name} in {folder} has no {lacks[0]} view: it has '
           f'{", ".join(has)}.')
     if split.split('[')[0] not in info.splits:
-      raise ValueError(
+      raise UserError(
           f'{self.name} in {folder} has no split {split!r}: it has '
           f'{", ".join(info.splits)}.')
     self._length = info.splits[split].num_examples
@@ -96,7 +97,7 @@ def open_dataset(
     data_dir: str | pathlib.Path,
     views: Sequence[str] | None = None,
 ) -> DatasetPairs:
-  """Opens a split of a dataset that `--mode prepare` has built.
+  """Opens a split of a dataset that has been built.
 
   Args:
     name: one of `NAMES`.
@@ -105,15 +106,14 @@ def open_dataset(
     views: see `DatasetPairs`.
 
   Raises:
-    ValueError: there is no dataset, split or view of this name.
-    FileNotFoundError: the dataset has not been built.
+    UserError: there is no dataset, split or view of this name.
+    MissingFileError: the dataset has not been built.
   """
   folder = built_folder(name, data_dir)
   if not (folder / 'dataset_info.json').is_file():
-    raise FileNotFoundError(
-        f'{folder} does not exist: build {name} with --mode prepare '
-        f'--dataset {name} --data_dir {data_dir} --input FOLDER, where FOLDER '
-        'is what you have downloaded.')
+    raise MissingFileError(
+        f'{folder} does not exist: prepare {name} first, from what you have '
+        'downloaded.', argument='data_dir')
   return DatasetPairs(folder, split, views)
 
 
@@ -126,12 +126,12 @@ def get_builder_class(name: str) -> Any:
   """The builder of a dataset, a subclass of `pair_builder.PairBuilder`.
 
   Raises:
-    ValueError: there is no dataset of this name.
+    UserError: there is no dataset of this name.
   """
   if name not in NAMES:
-    raise ValueError(
-        f'There is no dataset {name!r}: there are {", ".join(NAMES)}.'
-        f'{did_you_mean(name, NAMES)}')
+    raise UserError(
+        f'There is no dataset {name!r}: {choose_one(name, NAMES)}',
+        argument='dataset')
   module = importlib.import_module(
       f'data_pipelines.datasets.{name}.{name}_dataset_builder')
   return module.Builder

@@ -20,11 +20,12 @@ import tensorflow_datasets as tfds
 
 from data_pipelines.datasets import trees
 from data_pipelines.datasets.trees import Layout, NamedFiles, Scene, Tree
+from jaxdeblur.errors import UserError
 
 _SHARD_BYTES = 512 * 2**20
 
 
-class DownloadError(ValueError):
+class DownloadError(UserError):
   """What was downloaded is not the dataset, or not all of it."""
 
 
@@ -120,7 +121,7 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     Raises:
       DownloadError: it is not there, or not all of it.
-      ValueError: a scene lacks a view.
+      UserError: a scene lacks a view.
     """
     if not folder.is_dir():
       raise DownloadError(f'{folder} is no folder.')
@@ -146,8 +147,8 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       raise DownloadError(
           f'{tree.root} holds {cls.name} in part: {"; ".join(missing)}. '
           'Complete the download, or build from what is there with '
-          '--config.prepare.partial=True. '
-          f'{cls.MANUAL_DOWNLOAD_INSTRUCTIONS}')
+          f'partial=True. {cls.MANUAL_DOWNLOAD_INSTRUCTIONS}',
+          argument='partial')
     if not {'center', 'left', 'right'} & set(views):
       raise DownloadError(
           f'{tree.root} holds nothing out of focus that all splits have. '

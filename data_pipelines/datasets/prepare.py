@@ -1,4 +1,4 @@
-"""Builds a dataset from what the user has downloaded: `--mode prepare`."""
+"""Builds a dataset from what the user has downloaded."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ import tqdm
 from data_pipelines.datasets import catalogue
 from data_pipelines.datasets.pair_builder import Contents, PairBuilder
 from data_pipelines.datasets.trees import Scene
+from jaxdeblur.errors import ExistingFileError, UserError
 from jaxdeblur.pictures import read_pixels
 
 _SHOWN = 5  # Problems that an error tells in full.
@@ -43,14 +44,15 @@ def prepare(
     What was built, in words.
 
   Raises:
-    ValueError: the tree, its numbers or its pictures are not the dataset's.
-    FileExistsError: it has been built before.
+    UserError: the tree, its numbers or its pictures are not the dataset's.
+    ExistingFileError: it has been built before.
   """
   builder_class = catalogue.get_builder_class(name)
   folder = catalogue.built_folder(name, data_dir)
   if folder.exists() and not overwrite:
-    raise FileExistsError(
-        f'{folder} exists already: add --overwrite to build it anew.')
+    raise ExistingFileError(
+        f'{folder} exists already and is not replaced.',
+        argument='overwrite')
   contents = builder_class.find(download, partial)
   contents = _check_pictures(builder_class, contents)
   _check_space(data_dir, contents)
@@ -80,14 +82,14 @@ def _check_pictures(
   if problems:
     more = (f' And {len(problems) - _SHOWN} more scenes.'
             if len(problems) > _SHOWN else '')
-    raise ValueError(
+    raise UserError(
         f'{len(problems)} of {len(scenes)} scenes cannot be used: '
         f'{" ".join(problems[:_SHOWN])}{more} Download these files again.')
   bits = builder_class.BITS or checked[0]
   for scene, found in zip(scenes, checked):
     if found != bits:
       file = next(iter(scene.files.values()))
-      raise ValueError(
+      raise UserError(
           f'{file} has {found} bits, where {builder_class.name} has {bits}: '
           'this is not the dataset as it is published. To use it as it is, '
           'put it into a plain folder of pairs.')

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import re
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.pictures import is_picture
 
 # What the stars of a pattern stand for: it tells scenes apart.
@@ -66,14 +67,14 @@ def find_tree(
     The tree; None if there is no such picture.
 
   Raises:
-    ValueError: more than one folder below holds the dataset.
+    UserError: more than one folder below holds the dataset.
   """
   for roots in _list_roots(folder):
     trees = [tree for root in roots if (tree := _fit(root, layouts))]
     if len(trees) > 1:
-      raise ValueError(
+      raise UserError(
           f'{trees[0].root} and {trees[1].root} both look like the dataset: '
-          'name one of them as --input.')
+          'name one of them.', argument='input')
     if trees:
       return trees[0]
   return None
@@ -89,7 +90,7 @@ def make_scenes(
     places: scene -> 'indoor' or 'outdoor', where known.
 
   Raises:
-    ValueError: a scene lacks a view.
+    UserError: a scene lacks a view.
   """
   places = places or {}
   keys = sorted(set().union(*named.values()), key=natural)
@@ -97,7 +98,7 @@ def make_scenes(
     missing = [key for key in keys if key not in files]
     if missing:
       others = next(other for other in named.values() if missing[0] in other)
-      raise ValueError(
+      raise UserError(
           f'{len(missing)} of {len(keys)} scenes have no {view} view, first '
           f'that of {others[missing[0]]}: complete the download, or take the '
           'scenes out.')
@@ -163,7 +164,7 @@ def _find_files(root: pathlib.Path, pattern: str) -> dict[Key, pathlib.Path]:
     if not match or not is_picture(file):
       continue
     if match.groups() in named:
-      raise ValueError(
+      raise UserError(
           f'{named[match.groups()]} and {file} have one name: take one away.')
     named[match.groups()] = file
   return named

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 import contextlib
 import os
 
+from jaxdeblur.errors import UserError
 
-class ImageFileError(ValueError):
+
+class ImageFileError(UserError):
   """A picture file that cannot be read or written, in one sentence.
 
   What knows only a file's bytes raises it without a subject; `naming` puts

@@ -12,6 +12,7 @@ from data_pipelines.datasets.pair_builder import (
   PairBuilder,
 )
 from data_pipelines.datasets.trees import Layout, NamedFiles, Tree
+from jaxdeblur.errors import UserError
 
 _SPLITS = ('train', 'val', 'test')
 _LISTS = "the authors' list of names"
@@ -138,7 +139,7 @@ def _read_table(table: pathlib.Path) -> dict[str, str]:
     rows = list(csv.DictReader(lines))
   if not all(row.get('scene') and row.get('place') in ('indoor', 'outdoor')
              for row in rows):
-    raise ValueError(
+    raise UserError(
         f'{table} needs the columns scene and place; a place is indoor or '
         'outdoor.')
   return {row['scene']: row['place'] for row in rows}
@@ -155,7 +156,7 @@ def _read_labels(root, keys) -> dict[str, str]:
     at = {int(position): place for place, files in lists.items()
           for position in np.load(files[0]).ravel()}
     if sorted(at) != list(range(1, len(keys) + 1)):
-      raise ValueError(
+      raise UserError(
           f'{lists["indoor"][0]} and {lists["outdoor"][0]} do not name each of '
           f'the {len(keys)} test pictures once: take them away, or complete '
           'the download.')
