@@ -10,7 +10,6 @@ import pathlib
 import sys
 
 from absl import app, flags
-from etils import epath
 
 from jaxdeblur import jobs
 from jaxdeblur.config import command_line
@@ -47,7 +46,7 @@ def main(argv: list[str]) -> None:
            for flag in (_INPUT, _OUTPUT, _REPORT, _LEFT, _RIGHT, _DATA_DIR)
            if flag.value is not None}
   if _WORKDIR.value is not None:
-    paths['workdir'] = _locate_workdir(_WORKDIR.value)
+    paths['workdir'] = jobs.locate_workdir(_WORKDIR.value, _MODE.value)
   arguments = jobs.Arguments(
       overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
   if not flags.FLAGS['verbosity'].present:
@@ -55,15 +54,6 @@ def main(argv: list[str]) -> None:
   jobs.leave(_MODE.value, jobs.run(
       _MODE.value, _CONFIG.value, arguments, command_line.list_overrides(),
       _DEBUG.value))
-
-
-def _locate_workdir(value: str) -> epath.Path:
-  """A folder here rather than the shipped weights of that name."""
-  workdir = epath.Path(value)
-  if '://' in value:  # A bucket, gs://, which no other path may be.
-    return workdir
-  is_folder = _MODE.value == 'train' or workdir.exists()
-  return workdir.absolute() if is_folder else workdir
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -36,6 +36,7 @@ class Arguments:
   """What the command line says beside the config, if given."""
   workdir: epath.PathLike | None = None
   input: pathlib.Path | None = None
+  more_inputs: tuple[pathlib.Path, ...] = ()
   output: pathlib.Path | None = None
   report: pathlib.Path | None = None
   left: pathlib.Path | None = None
@@ -93,6 +94,15 @@ def run(
       return 2
     print(f'error: {sentence}', file=sys.stderr)
     return 1
+
+
+def locate_workdir(value: str, job: str) -> epath.Path:
+  """A folder here rather than the shipped weights of that name."""
+  workdir = epath.Path(value)
+  if '://' in value:  # A bucket, gs://, which no other path may be.
+    return workdir
+  is_folder = job == 'train' or workdir.exists()
+  return workdir.absolute() if is_folder else workdir
 
 
 def leave(name: str, code: int) -> NoReturn:
@@ -203,7 +213,9 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   started = time.perf_counter()
   options = RestoreOptions(tile=config.restore.tile, fit=config.restore.fit)
   tasks = restore.plan_tasks(
-      arguments.output, arguments.input, arguments.left, arguments.right)
+      arguments.output,
+      [path for path in (arguments.input, *arguments.more_inputs) if path],
+      arguments.left, arguments.right)
   mesh = (partitioning.make_mesh(config.mesh.to_dict())
           if config.mesh.height > 1 else None)
   model = restorer.load(

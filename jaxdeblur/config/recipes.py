@@ -3,6 +3,7 @@
 In a clone they lie beside the package, in an installed copy within it.
 """
 
+import ast
 import pathlib
 import sys
 
@@ -24,6 +25,12 @@ def names() -> list[str]:
   """The recipes by name."""
   return sorted(file.stem for file in folder().glob('*.py')
                 if not file.stem.startswith('_') and file.stem not in _SHARED)
+
+
+def describe(name: str) -> str:
+  """The first line of a recipe's docstring."""
+  tree = ast.parse((folder() / f'{name}.py').read_text())
+  return (ast.get_docstring(tree) or '').partition('\n')[0]
 
 
 def find(name: str) -> str:

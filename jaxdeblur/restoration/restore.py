@@ -1,6 +1,6 @@
 """Restores picture files and folders of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import pathlib
@@ -37,7 +37,7 @@ class Task:
 
 def plan_tasks(
     output: pathlib.Path,
-    input_path: pathlib.Path | None = None,
+    inputs: Sequence[pathlib.Path] = (),
     left: pathlib.Path | None = None,
     right: pathlib.Path | None = None,
 ) -> list[Task]:
@@ -45,13 +45,13 @@ def plan_tasks(
 
   Args:
     output: the folder for the results.
-    input_path: a picture or a folder of pictures.
+    inputs: pictures and folders of pictures.
     left: the picture's left dual-pixel view, if the network reads it.
     right: its right dual-pixel view.
 
   Raises:
-    UserError: there is nothing to restore, the output is no folder, or
-      dual-pixel views come with a folder.
+    UserError: there is nothing to restore, the output is no folder, dual-pixel
+      views come with more than a picture, or two results have one name.
   """
   if output.exists() and not output.is_dir():
     raise NoFolderError(
@@ -59,20 +59,37 @@ def plan_tasks(
         argument='output')
   dual = {name: path for name, path in (('left', left), ('right', right))
           if path is not None}
-  if input_path is not None and input_path.is_dir():
-    if dual:
+  if dual:
+    if len(inputs) > 1 or any(path.is_dir() for path in inputs):
       raise UserError(
-          f'{input_path} is a folder: a left and a right view go with one '
-          'picture.',
-          argument='left')
-    found = pictures.find_pictures(input_path)
-    if not found:
-      raise ImageFileError(
-          f'{input_path} holds no picture ({", ".join(pictures.SUFFIXES)}).')
-    return [Task({'center': path}, output / path.name) for path in found]
-  center = {} if input_path is None else {'center': input_path}
-  views = center | dual
-  return [Task(views, output / next(iter(views.values())).name)]
+          f'{inputs[0]} is a folder, or one of several: a left and a right '
+          'view go with one picture.', argument='left')
+    views = ({'center': inputs[0]} if inputs else {}) | dual
+    return [Task(views, output / next(iter(views.values())).name)]
+  tasks = [Task({'center': path}, output / path.name)
+           for given in inputs for path in _list_pictures(given)]
+  _check_names(tasks)
+  return tasks
+
+
+def _list_pictures(given: pathlib.Path) -> list[pathlib.Path]:
+  if not given.is_dir():
+    return [given]
+  found = pictures.find_pictures(given)
+  if not found:
+    raise ImageFileError(
+        f'{given} holds no picture ({", ".join(pictures.SUFFIXES)}).')
+  return found
+
+
+def _check_names(tasks: Sequence[Task]) -> None:
+  by_output = {}
+  for task in tasks:
+    other = by_output.setdefault(task.output, task)
+    if other is not task:
+      raise UserError(
+          f'{other.name} and {task.name} would both be written to '
+          f'{task.output}: restore them into two folders.', argument='output')
 
 
 def restore_files(
