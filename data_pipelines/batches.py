@@ -18,11 +18,11 @@ Batch = dict[str, np.ndarray]
 
 
 class Batches(Iterator[Batch]):
-  """Batches from a place on, made ahead by threads or worker processes.
+  """Batches from a position on, made ahead by threads or worker processes.
 
   Grain's own iterators keep the number of workers in their state, and each
-  worker's place. Here the state is the number of batches taken: every batch can
-  be made by itself, so that training may go on with other workers.
+  worker's position. Here the state is the number of batches taken: every batch
+  can be made by itself, so that training may go on with other workers.
   """
 
   def __init__(self, batches: grain.MapDataset, workers: int = 0):
@@ -46,15 +46,15 @@ class Batches(Iterator[Batch]):
     return {name: view.view(np.ndarray) for name, view in batch.items()}
 
   def make(self, index: int) -> Batch:
-    """The batch of a number, made here and now; the place stays as it is."""
+    """The batch of a number, made here and now; the position stays as it is."""
     return self._batches[index]
 
   def get_state(self) -> dict[str, int]:
-    """The place in the data, as `set_state` takes it."""
+    """The position in the data, as `set_state` takes it."""
     return {'next_index': self._next_index}
 
   def set_state(self, state: Mapping[str, int]) -> None:
-    """Goes to a place in the data."""
+    """Goes to a position in the data."""
     self.close()
     self._next_index = state['next_index']
 

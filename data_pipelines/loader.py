@@ -53,10 +53,10 @@ def open_pairs(
     raise UserError(
         f'There are no pairs {name!r}: {choose_one(name, known)}',
         argument='name')
-  place = 'folder' if name in kinds else 'data_dir'
-  if not data.get(place):
+  field = 'folder' if name in kinds else 'data_dir'
+  if not data.get(field):
     raise UserError(
-        f'The pairs {name!r} need {place}, a folder.', argument=place)
+        f'The pairs {name!r} need {field}, a folder.', argument=field)
   if name in kinds:
     return kinds[name](data['folder'], views)
   return open_dataset(

@@ -68,7 +68,7 @@ def list_tiles(
       than them; photographs smaller than that are left out.
 
   Returns:
-    The tiles, ordered by file and place.
+    The tiles, ordered by file and position.
   """
   files = list_photographs(folder)
   listed = pathlib.Path(folder) / 'tiles.csv'

@@ -4,7 +4,7 @@ A folder of weights holds Orbax items: `model`, the network's name and settings
 as JSON; `params`, its parameters; and, if it has other variables (averages of
 batch normalisation, constants), `collections`. A training checkpoint is such a
 folder (its `params` are the moving average), with two items more: `training`,
-the TrainState without the average, and `iterator`, the place in the data.
+the TrainState without the average, and `iterator`, the position in the data.
 """
 
 from collections.abc import Iterator, Mapping
@@ -320,7 +320,7 @@ class TrainingCheckpoints:
 
     Args:
       state: what is saved, at its step.
-      iterator_state: the place in the data.
+      iterator_state: the position in the data.
       validation_psnr: in dB, if there has been validation.
 
     Raises:

@@ -95,12 +95,12 @@ def count(jaxpr: jax.extend.core.ClosedJaxpr) -> Count:
   """
   unknown_loops = []
   operations = _join_dynamic(
-      _walk(jaxpr.jaxpr, _Place(), unknown_loops))
+      _walk(jaxpr.jaxpr, _Scope(), unknown_loops))
   return Count(tuple(operations), tuple(unknown_loops))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Place:
+class _Scope:
   """Where an equation stands.
 
   Attributes:
@@ -110,8 +110,8 @@ class _Place:
   stack: str = ''
   times: int = 1
 
-  def inside(self, equation, times=1) -> '_Place':
-    return _Place(f'{self.stack}/{equation.source_info.name_stack}',
+  def inside(self, equation, times=1) -> '_Scope':
+    return _Scope(f'{self.stack}/{equation.source_info.name_stack}',
                   self.times * times)
 
   @property
@@ -131,10 +131,10 @@ class _Place:
     return '/'.join(names[1:] or names)
 
 
-def _walk(jaxpr, place: _Place, unknown_loops: list) -> Iterator[Operation]:
+def _walk(jaxpr, scope: _Scope, unknown_loops: list) -> Iterator[Operation]:
   """Yields the operations of a jaxpr and of those in its equations."""
   for equation in _live_equations(jaxpr):
-    here = place.inside(equation)
+    here = scope.inside(equation)
     name = equation.primitive.name
     if name in _COUNTERS or (
         name == 'mul' and here.is_dynamic and equation.outvars[0].aval.shape):
@@ -143,7 +143,7 @@ def _walk(jaxpr, place: _Place, unknown_loops: list) -> Iterator[Operation]:
     if name == 'while':
       unknown_loops.append(here.path)
     for inner, times in _inner_jaxprs(equation):
-      yield from _walk(inner, place.inside(equation, times), unknown_loops)
+      yield from _walk(inner, scope.inside(equation, times), unknown_loops)
 
 
 def _live_equations(jaxpr) -> list:
@@ -190,19 +190,19 @@ def _choose_branch(params):
   if params.get('branches_platforms') is not None:
     return branches[-1]
   return max(branches, key=lambda branch: sum(
-      operation.macs for operation in _walk(branch, _Place(), [])))
+      operation.macs for operation in _walk(branch, _Scope(), [])))
 
 
-def _operation(equation, place: _Place) -> Operation:
+def _operation(equation, scope: _Scope) -> Operation:
   kind, macs = _COUNTERS.get(equation.primitive.name, (DYNAMIC, _result_size))
-  if place.is_dynamic:
+  if scope.is_dynamic:
     kind = DYNAMIC
   elif math.prod(equation.params.get('lhs_dilation') or ()) > 1:
     kind = TRANSPOSED
   return Operation(
-      place.path, kind, place.is_backward,
+      scope.path, kind, scope.is_backward,
       tuple(var.aval.shape for var in equation.invars),
-      equation.outvars[0].aval.shape, place.times * macs(equation))
+      equation.outvars[0].aval.shape, scope.times * macs(equation))
 
 
 def _result_size(equation) -> int:

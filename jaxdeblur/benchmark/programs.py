@@ -84,7 +84,7 @@ def make_forward(
   model = create_network(config)
   sharding = SingleDeviceSharding(devices[0])
   height, width = config.bench.size
-  variables = _place(abstract_variables(model), sharding)
+  variables = _put_on(abstract_variables(model), sharding)
   views = {
       name: jax.ShapeDtypeStruct(
           (config.bench.batch_size, height, width, 3), jnp.float32,
@@ -128,7 +128,7 @@ def make_step(
   return Program(
       step,
       (jax.tree.map(_with_sharding, state, shardings), views,
-       _place(load_frozen(train.losses), whole)),
+       _put_on(load_frozen(train.losses), whole)),
       carries=True,
       **_describe(config, state.params, train.batch_size, crop))
 
@@ -165,10 +165,11 @@ def _describe(config, params, batch_size, size):
 
 
 def _join(value):
-  return ','.join(value) if isinstance(value, list | tuple) else value
+  return (','.join(map(str, value)) if isinstance(value, list | tuple)
+          else value)
 
 
-def _place(tree, sharding):
+def _put_on(tree, sharding):
   return jax.tree.map(lambda x: _with_sharding(x, sharding), tree)
 
 

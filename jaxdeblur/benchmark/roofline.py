@@ -79,13 +79,13 @@ def measure(device: jax.Device, dtype: str) -> Roofline:
 
   What is measured is JAX on this device; another library may be faster.
   """
-  place = functools.partial(jax.device_put, device=device)
-  matrix = place(jnp.ones((_MATRIX_SIZE, _MATRIX_SIZE), dtype))
+  put = functools.partial(jax.device_put, device=device)
+  matrix = put(jnp.ones((_MATRIX_SIZE, _MATRIX_SIZE), dtype))
   product = _fastest(jax.jit(jnp.matmul), matrix, matrix)
-  vector = place(jnp.ones(_VECTOR_SIZE, jnp.float32))
+  vector = put(jnp.ones(_VECTOR_SIZE, jnp.float32))
   # A triad: two arrays are read, one is written.
   triad = _fastest(
-      jax.jit(lambda x, y: x + 3 * y), vector, place(jnp.copy(vector)))
+      jax.jit(lambda x, y: x + 3 * y), vector, put(jnp.copy(vector)))
   return Roofline(
       2 * _MATRIX_SIZE ** 3 / product, 3 * vector.nbytes / triad,
       f'measured: {dtype} matrices of {_MATRIX_SIZE} x {_MATRIX_SIZE}, '

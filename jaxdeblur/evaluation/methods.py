@@ -53,10 +53,9 @@ class Network:
     self.checkpoint = restorer.weights.digest()
 
   def restore(self, case: Case) -> np.ndarray:
-    given = {'picture' if name == 'center' else name: case.views[name]
-             for name in self.needed_views}
+    views = {name: case.views[name] for name in self.needed_views}
     return self._restorer.restore(
-        **given, options=self._options, as_float=True)
+        views=views, options=self._options, as_float=True)
 
   def describe(self) -> Mapping[str, Any]:
     return dict(self._restorer.weights.settings)

@@ -101,7 +101,7 @@ def find_set(
   """
   if protocol['name'] == 'rendered_defocus':  # Whatever it was rendered from.
     return None
-  if protocol['name'] in ('pixel4', 'pixel4_xin'):
+  if protocol['name'] == 'pixel4_xin':
     return 'pixel4_xin'
   name, _, split = provenance.get('pictures', '').partition(', ')
   return name if name in _SETS and split == 'test' else None

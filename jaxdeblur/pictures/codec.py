@@ -6,7 +6,6 @@ not asked for metadata: see `metadata`.
 """
 
 import dataclasses
-import logging
 
 import numpy as np
 import pyvips
@@ -15,9 +14,6 @@ from jaxdeblur.pictures.errors import ImageFileError
 from jaxdeblur.pictures.formats import FORMATS, Format
 
 _GREY, _COLOUR = ('b-w', 'grey16'), ('srgb', 'rgb16', 'rgb')
-
-# It tells of every damaged tile; our error says what matters, once.
-logging.getLogger('pyvips').setLevel(logging.CRITICAL)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

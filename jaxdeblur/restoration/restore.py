@@ -139,17 +139,16 @@ def _restore_task(
   _check_output(task, overwrite)
   read = {name: pictures.read(path) for name, path in task.views.items()}
   first = next(iter(read.values()))
-  views = {'picture' if name == 'center' else name: picture.pixels
-           for name, picture in read.items()}
+  views = {name: picture.pixels for name, picture in read.items()}
   drawn = {}
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always', ViewOrderWarning)
     if panels:
-      restored, inspection = restorer.inspect(**views, options=options)
+      restored, inspection = restorer.inspect(views, options)
       drawn = draw_panels(
           restorer.weights.model, first.pixels, restored, inspection)
     else:
-      restored = restorer.restore(**views, options=options)
+      restored = restorer.restore(views=views, options=options)
   task.output.parent.mkdir(parents=True, exist_ok=True)
   pictures.write(task.output, first, restored)
   height, width = restored.shape[:2]

@@ -101,6 +101,7 @@ class Restorer:
       *,
       left: Any = None,
       right: Any = None,
+      views: Mapping[str, Any] | None = None,
       options: RestoreOptions | None = None,
       as_float: bool = False,
       **changes: Any,
@@ -114,6 +115,7 @@ class Restorer:
         a picture file, whose pixels are restored upright and without alpha.
       left: the left dual-pixel view, alike, for a network that reads it.
       right: the right dual-pixel view.
+      views: all views by name instead, 'center', 'left' and 'right'.
       options: see `RestoreOptions`; the defaults if None.
       as_float: returns the result as it leaves the network, unquantised, also
         for pictures of integers.
@@ -132,7 +134,7 @@ class Restorer:
     """
     options = dataclasses.replace(options or RestoreOptions(), **changes)
     views, give_back = given.read(
-        {'center': picture, 'left': left, 'right': right},
+        views or {'center': picture, 'left': left, 'right': right},
         self.weights.model.required_views)
     restored = [
         self._run({name: view[i] for name, view in views.items()}, options)[0]
@@ -141,29 +143,22 @@ class Restorer:
 
   def inspect(
       self,
-      picture: np.ndarray | None = None,
-      *,
-      left: np.ndarray | None = None,
-      right: np.ndarray | None = None,
+      views: Mapping[str, Any],
       options: RestoreOptions | None = None,
-  ) -> tuple[np.ndarray, Inspection]:
+  ) -> tuple[Any, Inspection]:
     """Restores a picture, and returns what the network made of it besides.
 
     Args:
-      picture: one picture, as `restore`.
-      left: as `restore`.
-      right: as `restore`.
+      views: of one picture, by name; each as `restore` takes it.
       options: as `restore`. Of a picture in tiles, the one in the middle is
         inspected.
 
     Returns:
       What `restore` returns, and the inspection, from one and the same run.
     """
-    views, give_back = given.read(
-        {'center': picture, 'left': left, 'right': right},
-        self.weights.model.required_views)
+    read, give_back = given.read(views, self.weights.model.required_views)
     restored, inspection = self._run(
-        {name: view[0] for name, view in views.items()},
+        {name: view[0] for name, view in read.items()},
         options or RestoreOptions(), inspects=True)
     return give_back(restored[None], False), inspection
 

@@ -105,8 +105,8 @@ def train(
       keep=config.train.keep_checkpoints,
       keep_best=config.train.keep_best)
   if checkpoints.latest_step() is not None:
-    state, place = checkpoints.restore(state)
-    batches.set_state(place)
+    state, position = checkpoints.restore(state)
+    batches.set_state(position)
     logging.info('Resumed from step %d.', int(state.step))
   with contextlib.ExitStack() as stack:
     # Closed in the opposite order. Of several failures the last is told: that

@@ -82,7 +82,10 @@ class FeatureExtractor(nn.Module):
     side = 1 if released else 3
     branches = []
     for pool in (32, 16):
-      branch = nn.avg_pool(x, (pool, pool), strides=(pool, pool))
+      # The published network cannot see pictures whose features are smaller
+      # than the window; here the window is then all of them.
+      window = tuple(min(pool, length) for length in x.shape[1:3])
+      branch = nn.avg_pool(x, window, strides=window)
       branch = ConvNormReLU(
           32, (side, side), normalise=released, name=f'branch{pool}')(
               branch, train)

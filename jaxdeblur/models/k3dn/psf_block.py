@@ -6,6 +6,7 @@ with the kernels, reblurring with those of the reciprocal spectra and with every
 other step inverted (Yang et al. 2023; Tab. 13, PSF, and the note on it).
 """
 
+import functools
 import math
 
 from flax import linen as nn
@@ -154,8 +155,12 @@ class InvertibleMix(nn.Module):
     key = (self.make_rng('params') if self.is_initializing()
            else jax.random.key(0))  # Then only the shapes are asked for.
 
+    @functools.cache
+    def decompose():
+      return _decompose_rotation(key, self.channels)
+
     def part(name):
-      return lambda *_: _decompose_rotation(key, self.channels)[name]
+      return lambda *_: decompose()[name]
 
     self.permutation = self.variable(
         'constants', 'permutation', part('permutation'))
