@@ -14,7 +14,6 @@ import grain
 import numpy as np
 import pytest
 
-from configs import base
 from data_pipelines.batches import Batches
 from data_pipelines.datasets.catalogue import open_dataset
 from data_pipelines.datasets.prepare import prepare
@@ -22,6 +21,7 @@ from data_pipelines.loader import open_training_data, views_of
 from data_pipelines.pairs import Pair
 from data_pipelines.recorded import CropPair, CropSettings, keep_bits
 from jaxdeblur.benchmark import loader as benchmark
+from jaxdeblur.config import base
 
 SCENES = 7  # Divides by neither the batches nor the processes.
 ALL_CHANGES = dict(

@@ -27,7 +27,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
 
 
 def list_leaves(
-    config: Mapping, prefix: str = ''
+    config: Mapping | ml_collections.ConfigDict, prefix: str = ''
 ) -> Iterator[str]:
   """Yields the names of all fields, such as 'train.steps'.
 

@@ -1,8 +1,5 @@
 """The frozen networks that losses compare by."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import ml_collections
 
 from jaxdeblur.checkpoints import Variables, load_weights
@@ -33,7 +30,7 @@ def load_frozen(losses: ml_collections.ConfigDict) -> dict[str, Variables]:
       if loss.frozen and losses[name].weight}
 
 
-def _load(section: str, options: Mapping[str, Any]) -> Variables:
+def _load(section: str, options: ml_collections.ConfigDict) -> Variables:
   name, path = options['network'], options['weights']
   if name not in feature_networks.NAMES:
     raise UserError(
