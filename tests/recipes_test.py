@@ -47,7 +47,7 @@ def test_a_recipe_fits_its_network_and_its_data(recipe, variant):
   has = VIEWS.get(name, ('center', 'left', 'right', 'sharp'))
   assert set(views_to_train(model)) <= set(has)
   for crop, multiple, size in zip(
-      config.data.crop, model.smallest_multiple, SIZE[name]):
+      config.data.crop, model.padded_multiple, SIZE[name]):
     assert crop % multiple == 0
     # IFAN's scaling down needs a larger window, with some room to lie in.
     scale = config.data.smallest_scale if config.data.scale_share else 1

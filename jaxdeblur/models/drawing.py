@@ -110,8 +110,7 @@ def _draw_keys(
   strip = np.full((_LINE + _MARGIN, width, 3), 255, np.uint8)
   x = _MARGIN
   for word, colour in colours.items():
-    strip[_MARGIN:_MARGIN + 14, x:x + 14] = as_bytes(
-        np.asarray(colour, np.float32))
+    strip[_MARGIN:_MARGIN + 14, x:x + 14] = as_bytes(colour[None, None])
     _put_text(strip, word, (x + 20, _MARGIN + 12), _SOFT_INK, 0.5)
     (length, _), _ = cv2.getTextSize(word, _FONT, 0.5, 1)
     x += 20 + length + 20
