@@ -167,7 +167,7 @@ def test_metrics_are_chosen_on_the_command_line(evaluate, tmp_path, capsys):
     ({'protocol': 'drbnet-paper'}, 'Did you mean drbnet_paper?'),
     ({'method': 'weiner'}, 'Did you mean wiener?'),
     ({'metrics': ('pnsr',)}, 'Did you mean psnr?'),
-    ({'metrics': ('lpips',)}, 'LPIPS needs the weights of AlexNet'),
+    ({'metrics': ('lpips',)}, 'LPIPS needs weights, which do not come with'),
     ({'metrics': ('niqe',), 'method': 'input'}, 'a: NIQE compares blocks'),
     ({'method': 'wiener', 'disc_radius': 'wide'}, "disc_radius is 'wide'"),
     ({'method': 'wiener', 'disc_radius': 'known'}, 'Nobody knows the disc'),
