@@ -213,7 +213,8 @@ def _weights(arguments) -> dict[str, np.ndarray]:
   from jaxdeblur.convert import torch_drbnet
 
   random = np.random.default_rng(0)
-  shapes = torch_drbnet.shapes(('center',), arguments.width)
+  shapes = torch_drbnet.shapes(
+      views=('center',), width=arguments.width)
   return {
       name: random.standard_normal(shape, np.float32) * np.float32(
           0.01 if len(shape) == 1 else np.prod(shape[1:]) ** -0.5)

@@ -28,7 +28,8 @@ def main() -> None:
   arguments = parser.parse_args()
   model = restorer.load(arguments.weights)
   differences = {setting: [] for setting in _TILES}
-  for case in Pixel4Xin().list_cases(Source(arguments.input)).open():
+  for make_case in Pixel4Xin().list_cases(Source(arguments.input)).open():
+    case = make_case()
     required = model.weights.model.required_views
     views = {name: case.views[name] for name in required}
     whole = model.restore(**views)

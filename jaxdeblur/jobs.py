@@ -230,7 +230,7 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
         f'{time.perf_counter() - started:.1f} s, start and compilation '
         f'included: see {arguments.output}')
   for failure in failures:
-    print(f'error: {failure}', file=sys.stderr)
+    print(f'error: {describe_error("restore", failure)}', file=sys.stderr)
   return 1 if failures else 0
 
 

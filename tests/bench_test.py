@@ -23,8 +23,10 @@ def _fast_peaks(monkeypatch):
   monkeypatch.setattr(roofline, '_VECTOR_SIZE', 1024)
 
 
-def _config(what='forward', make=starter.get_config, width=2, **bench):
+def _config(
+    what='forward', make=starter.get_config, width=2, method='auto', **bench):
   config = make()
+  config.compute.dynamic_conv_method = method
   if width:
     config.model.width = width
   config.bench.update(what=what, size=(16, 24), warm_up=1, repeats=3, **bench)
@@ -103,7 +105,7 @@ def test_k3dn_is_measured():
 
 def test_the_method_of_the_dynamic_convolution_can_be_chosen():
   program = make_forward(
-      _config(dynamic_conv_method='unfold'), jax.devices())
+      _config(method='unfold'), jax.devices())
   assert 'dynamic_conv_method=unfold' in program.network
   jaxpr = program.function.trace(*program.arguments).jaxpr
   assert 'name=_unfold' in str(jaxpr)
@@ -176,7 +178,7 @@ def test_without_matplotlib_there_are_figures_still(
     ('forward', 'pallas', {'__gpu$xla.gpu.triton': 4})])
 def test_drbnet_lowers_for_cuda(what, method, calls, tmp_path, capsys):
   """It needs nothing there but what XLA has itself, or a kernel a scale."""
-  config = _config(what, target='cuda', dynamic_conv_method=method)
+  config = _config(what, target='cuda', method=method)
   assert _run(config, tmp_path) == 0
   assert 'lowers for cuda' in capsys.readouterr().out
   result = json.loads((tmp_path / 'bench.json').read_text())['result']

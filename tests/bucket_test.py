@@ -46,7 +46,7 @@ def test_the_command_line_keeps_the_address():
   code = """
 from absl import app
 import run
-run.jobs.run = lambda mode, config, arguments: print(arguments.workdir)
+run.jobs.run = lambda mode, config, arguments, *_: print(arguments.workdir)
 app.run(run.main, flags_parser=run._parse_flags)
 """
   result = subprocess.run(
@@ -90,10 +90,9 @@ def test_logs_go_to_the_bucket(monkeypatch):
   monkeypatch.setattr(
       metric_writers, 'create_default_writer',
       lambda folder, just_logging: addresses.append(str(folder)))
-  monkeypatch.setattr(reporting, '_draw_pairs', lambda *_: {})
   reporting.Reporter(
       epath.Path(WORKDIR), starter.get_config(), registry.create('drbnet'),
       partitioning.make_mesh(),
       TrainState(step=jax.numpy.ones((), int), params={}, ema_params={},
-                 opt_state=()))
+                 opt_state=()), views={})
   assert addresses == [WORKDIR]

@@ -115,8 +115,8 @@ def test_a_damaged_checkpoint_of_a_training_is_said(tmp_path, pattern):
 def test_an_optimizer_of_other_parameters_is_said(tmp_path):
   state = _checkpoint_steps(tmp_path, 1)
   other = state.replace(opt_state={'weight': jnp.ones(4)})
-  with pytest.raises(CheckpointError, match=r'if config\.train\.trainable is as'
-                     r' it was, remove .*checkpoints/1 to start anew'):
+  with pytest.raises(CheckpointError, match=r'if the same modules are trained '
+                     r'as before, remove .*checkpoints/1 to start anew'):
     _restore(tmp_path, other)
 
 

@@ -29,7 +29,8 @@ def run(*arguments):
     ((), '--config is needed'),
     (('--config', 'configs/absent.py'), 'configs/absent.py does not exist'),
     (('--config', 'configs/drbnet.py:triple'), "Unknown variant 'triple'"),
-    ((*CONFIG, '--mode', 'polish'), 'convert|eval|'),
+    ((*CONFIG, '--mode', 'polish'),
+     "Unknown mode 'polish': choose one of train, restore, eval, "),
     ((*CONFIG, '--config.train.stpes=3'), 'stpes'),
     ((*CONFIG, '--config.train.steps=many'), "'many'"),
     ((*CONFIG, '--inptu', 'x'), "Unknown command line flag 'inptu'"),
@@ -79,7 +80,8 @@ def test_unknown_fields_of_a_config_are_named_together():
   config.evil = {}
   with pytest.raises(
       ValueError, match=r'Unknown in the config: config\.evil \(did you mean '
-      r'eval\?\); config\.train\.learnin_rate \(did you mean learning_rate'):
+      r'config\.eval\?\); config\.train\.learnin_rate \(did you mean '
+      r'config\.train\.learning_rate\?\)'):
     check_config(config)
 
 

@@ -46,7 +46,7 @@ def _highest_precision():
 
 @functools.cache
 def _weights(views):
-  return oracle.weights(torch_drbnet.shapes(views))
+  return oracle.weights(torch_drbnet.shapes(views=views))
 
 
 @functools.cache

@@ -12,9 +12,10 @@ from jaxdeblur.checkpoints import abstract_variables, load_weights
 from jaxdeblur.losses import feature_loss
 from jaxdeblur.models import registry
 from jaxdeblur.models.feature_networks import SqueezeNet
+from jaxdeblur.models.network import Network
 from jaxdeblur.models.restored import Restored
 from jaxdeblur.training import loop
-from jaxdeblur.training.features import load_variables
+from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.objective import make_objective
 from jaxdeblur.training.reporting import Reporter
 
@@ -89,58 +90,62 @@ def test_layers_that_cannot_be_compared_are_named(variables, pictures):
     loss_of(variables, blurred[:, :4, :4], sharp[:, :4, :4])
 
 
-def make_train(**changes):
+def make_train(**losses):
+  """What training reads, with options of losses changed."""
   config = starter.get_config()
-  config.train.update(warmup_steps=1, steps=9, **changes)
+  config.train.update(warmup_steps=1, steps=9, losses=losses)
   return config.train
 
 
 @pytest.mark.parametrize('changes, sentence', [
-    (dict(feature_loss='vgg'), "'vgg': choose one of squeezenet, vgg19, or ''"),
-    (dict(feature_loss='vgg19'),
-     'do not come with jaxdeblur.*--mode convert --input vgg19.pth'),
-    (dict(feature_loss='vgg19', feature_weights='squeezenet'),
+    (dict(network='vgg'), "is 'vgg': choose one of squeezenet, vgg19"),
+    (dict(network='vgg19'),
+     'do not come with jaxdeblur.*vgg19.pth, with the mode convert'),
+    (dict(network='vgg19', weights='squeezenet'),
      'holds the weights of squeezenet; .* asks for vgg19'),
-    (dict(feature_loss='squeezenet', feature_weights='nowhere'),
-     'nowhere does not exist'),
+    (dict(network='squeezenet', weights='nowhere'), 'nowhere does not exist'),
 ])
 def test_weights_that_are_missing_are_asked_for(changes, sentence):
   with pytest.raises(ValueError, match=sentence):
-    load_variables(make_train(**changes))
+    load_frozen(make_train(feature=dict(weight=1.0, **changes)).losses)
+
+
+def test_a_loss_without_weight_reads_no_network():
+  assert load_frozen(make_train(feature=dict(network='vgg19')).losses) == {}
 
 
 def test_something_must_be_learnt():
   model = registry.create('drbnet', views=('center',), width=2)
   with pytest.raises(ValueError, match='nothing would be learnt'):
-    make_objective(model, make_train(pyramid_weights=(0.0,) * 4))
+    make_objective(model, make_train(pyramid=dict(weight=0.0)))
 
 
-class Brightness(nn.Module):
+class Brightness(Network):
   """A network of one parameter, which compiles at once."""
-  reblurs = False
 
   @nn.compact
-  def __call__(self, views):
+  def __call__(self, views, *, train=False):
+    del train
     bias = self.param('bias', nn.initializers.zeros, ())
-    image = views['center'] + bias
-    return Restored(image, pyramid=(image,))
+    return Restored(views['center'] + bias)
 
 
-@pytest.mark.parametrize('pyramid_weights, parts', [
-    ((0.0,), {}),
-    ((1.0,), {'pyramid_loss': 1, 'feature_loss': 0.5}),
+@pytest.mark.parametrize('weight, parts', [
+    (0.0, {}),
+    (1.0, {'pyramid_loss': 1, 'feature_loss': 0.5}),
 ])
 def test_features_replace_the_absolute_error_or_join_it(
-    variables, pictures, pyramid_weights, parts):
+    variables, pictures, weight, parts):
   """The parts that are reported add up; all of them have a gradient."""
   _, sharp = pictures
   objective = make_objective(Brightness(), make_train(
-      feature_loss='squeezenet', feature_layers=('conv1',),
-      feature_weight=0.5, pyramid_weights=pyramid_weights))
+      feature=dict(weight=0.5, layers=('conv1',)),
+      pyramid=dict(weight=weight, scales=(1.0,))))
 
   def loss_fn(bias):
     loss, (_, _, scalars) = objective(
-        {'bias': bias}, {}, {'center': sharp - 0.25, 'sharp': sharp}, variables)
+        {'bias': bias}, {}, {'center': sharp - 0.25, 'sharp': sharp},
+        {'feature': variables})
     return loss, scalars
 
   (loss, scalars), gradient = jax.value_and_grad(loss_fn, has_aux=True)(
@@ -164,9 +169,9 @@ def test_a_training_reports_its_parts_and_keeps_none_of_the_features(
   config.data.update(
       photos=str(tmp_path), crop=(16, 16), max_radius=2.0)
   config.train.update(
-      start='random', pyramid_weights=(1.0,), feature_loss='squeezenet',
-      feature_layers=('conv1',), batch_size=2, steps=2, warmup_steps=1,
-      checkpoint_every=2, log_every=1, picture_every=99)
+      start='random', batch_size=2, steps=2, warmup_steps=1,
+      checkpoint_every=2, log_every=1, picture_every=99,
+      losses=dict(feature=dict(weight=0.01, layers=('conv1',))))
   reported = []
   report = Reporter.report
   monkeypatch.setattr(Reporter, 'report', lambda self, step_scalars: (

@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.models.drbnet.start import start_as_identity
 from jaxdeblur.models.registry import create
 from jaxdeblur.ops.resize import shrink_by_mean
+from jaxdeblur.training.state import create_state
 
 
 @pytest.mark.parametrize(
@@ -41,12 +44,15 @@ def test_the_other_channels_stay_random(make_weights):
 
 
 @pytest.mark.parametrize('name, settings, sentence', [
-    ('drbnet_baseline', dict(width=8), 'is for DRBNet; got DRBNetBaseline'),
-    ('k3dn', dict(variant='tiny'), 'is for DRBNet; got K3DN'),
+    ('drbnet_baseline', dict(width=8),
+     "is 'identity'; for DRBNetBaseline choose one of random"),
+    ('k3dn', dict(variant='tiny'), 'for K3DN choose one of random'),
     ('drbnet', dict(width=2), 'got one of width 2')])
 def test_other_networks_are_refused(name, settings, sentence):
-  with pytest.raises(ValueError, match=sentence):
-    start_as_identity(create(name, **settings), {})
+  with pytest.raises(UserError, match=sentence):
+    jax.eval_shape(lambda key: create_state(
+        create(name, **settings), optax.identity(), key, 'identity'),
+        jax.random.key(0))
 
 
 def _without_heads(path, value):

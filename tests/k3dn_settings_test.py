@@ -25,14 +25,14 @@ def _param_shapes(**settings):
     assert restored.disparity.shape == (1, 2, 2, 256)
     return variables['params']
 
-  view = jax.ShapeDtypeStruct((1, *model.size_multiple, 3), jnp.float32)
+  view = jax.ShapeDtypeStruct((1, *model.padded_multiple, 3), jnp.float32)
   return jax.eval_shape(
       start, jax.random.key(0), dict.fromkeys(SMALL['views'], view))
 
 
 def _run(weights):
   key = jax.random.key(1)
-  size = weights.model.size_multiple
+  size = weights.model.padded_multiple
   views = {name: jax.random.uniform(key, (1, *size, 3))
            for name, key in zip(SMALL['views'], jax.random.split(key))}
   restored, inside = jax.jit(functools.partial(

@@ -72,7 +72,7 @@ def _reblur_exactly(case, restored):
   """In float64, what was restored in float32."""
   image, disparity = (
       np.asarray(x, np.float64)
-      for x in (restored.pyramid[0], restored.disparity))
+      for x in (restored.estimate, restored.disparity))
   with jax.enable_x64(True):
     model, variables = _network(case, jnp.float64)
     copies = np.concatenate([image - 0.5] * len(model.views), axis=-1)
@@ -85,7 +85,7 @@ def _reblur_exactly(case, restored):
 def _named_arrays(restored, inside, inverse_kernels):
   """What the oracle has, by its names."""
   named = {
-      'I': restored.pyramid[0] - 0.5,
+      'I': restored.estimate - 0.5,
       'R': restored.disparity.reshape(-1, restored.disparity.shape[-1]),
       'avgpool': inside['disparity']['project']['pooled'][0],
       'K0': inside['psf1']['candidates'][0],
@@ -186,7 +186,7 @@ def _count(model):
 
 
 def _empty(model):
-  height, width = model.size_multiple
+  height, width = model.smallest_multiple
   return {view: jnp.zeros((1, height, width, 3))
           for view in model.required_views}
 

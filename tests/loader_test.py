@@ -14,7 +14,6 @@ import grain
 import numpy as np
 import pytest
 
-from configs import base
 from data_pipelines.batches import Batches
 from data_pipelines.datasets.catalogue import open_dataset
 from data_pipelines.datasets.prepare import prepare
@@ -22,6 +21,7 @@ from data_pipelines.loader import open_training_data, views_of
 from data_pipelines.pairs import Pair
 from data_pipelines.recorded import CropPair, CropSettings, keep_bits
 from jaxdeblur.benchmark import loader as benchmark
+from jaxdeblur.config import base
 
 SCENES = 7  # Divides by neither the batches nor the processes.
 ALL_CHANGES = dict(
@@ -327,8 +327,8 @@ def test_only_what_is_needed_is_decoded(folder, tmp_path):
 
 @pytest.mark.parametrize('changes, sentence', [
     (dict(crop=(41, 16)), 'is 40 x 48 px, smaller than a crop of 41 x 16 px'),
-    (dict(name='lfdo'), r"name is 'lfdo': did you mean lfdof\? Choose one of "
-     'rendered, folder, patches'),
+    (dict(name='lfdo'), r"no pairs 'lfdo': choose one of rendered, folder, "
+     r'patches, .*\. Did you mean lfdof\?'),
     (dict(name='patches'), 'is no folder of prepared patches'),
     (dict(crop=(16, 16, 16, 16)), r'expected height and width, px'),
     (dict(bit_depth=12), r'bit_depth is 12: choose 8 or 16'),
@@ -341,7 +341,7 @@ def test_what_cannot_be_read_is_said(folder, changes, sentence):
 
 
 def test_a_folder_must_be_named():
-  with pytest.raises(ValueError, match=r'config\.data\.folder names no folder'):
+  with pytest.raises(ValueError, match=r"pairs 'folder' need folder, a folder"):
     open_folder('')
 
 

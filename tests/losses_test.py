@@ -34,7 +34,7 @@ def test_estimates_are_compared_with_means_of_the_sharp_picture():
 
 def test_every_estimate_needs_a_weight():
   sharp = jnp.zeros((1, 8, 8, 3))
-  with pytest.raises(ValueError, match='1 pyramid weights for 2 estimates'):
+  with pytest.raises(ValueError, match='1 weights of scales for 2 estimates'):
     pyramid_charbonnier((sharp, sharp), sharp, (1.0,))
 
 

@@ -51,7 +51,7 @@ def train_as(process, port, folder, name, event=None, changes=()):
       photos=str(folder / 'photos'), crop=(16, 16), max_radius=2.0)
   config.train.update(
       batch_size=4, steps=LAST_STEP, warmup_steps=2, checkpoint_every=2,
-      log_every=1, picture_every=100, start='random', pyramid_weights=(1.0,))
+      log_every=1, picture_every=100, start='random')
   config.update_from_flattened_dict(dict(changes))
   if port:
     config.distributed.update(
@@ -139,7 +139,8 @@ def test_two_hosts_have_all_that_one_has(folder, uninterrupted):
   changes = {
       'train.init_from': str(folder / 'uninterrupted'), 'train.steps': 2,
       'train.warmup_steps': 1, 'train.accumulation_steps': 2,
-      'train.feature_loss': 'squeezenet', 'train.feature_layers': ('conv1',),
+      'train.losses.feature.weight': 0.01,
+      'train.losses.feature.layers': ('conv1',),
       'validation.batches': 1}
   alone = train_alone(folder, 'alone_with_more', changes)
   assert alone.keys() == {'1', '2', 'validation 2'}

@@ -10,15 +10,15 @@ import dataset_trees
 import numpy as np
 import pytest
 
-from configs import base
 from data_pipelines import patches
 from data_pipelines.datasets.prepare import prepare
 from data_pipelines.loader import open_training_data
 from data_pipelines.pairs import FolderPairs, Pair
 from data_pipelines.patches import PatchSettings, open_patches, prepare_patches
 from jaxdeblur import jobs
+from jaxdeblur.config import base
 
-SETTINGS = PatchSettings(patch_size=20)
+SETTINGS = PatchSettings(size=20)
 
 
 def draw(seed, height=50, width=61):
@@ -112,7 +112,7 @@ def test_a_folder_of_patches_reads_as_pairs_to_the_bit(folder, tmp_path):
           pair.views[view], expected[pair.scene].views[view])
   record = json.loads((tmp_path / 'patches' / patches.RECORD).read_text())
   assert record == {
-      'patch_size': 20, 'overlap': 0.6, 'drop_share': 0.3, 'scenes': 2,
+      'size': 20, 'overlap': 0.6, 'drop_share': 0.3, 'scenes': 2,
       'patches': count, 'views': ['left', 'right', 'sharp']}
   batches = open_training_data(
       dict(name='patches', folder=tmp_path / 'patches', crop=(16, 16)),
@@ -126,17 +126,17 @@ def test_the_job_cuts_folders_and_datasets(folder, tmp_path, capsys):
   prepare('dpdd_canon', tmp_path, tmp_path / 'in', partial=True)
   config = base.get_config()
   config.model = {}
-  config.prepare.patch_size = 5
+  config.patches.size = 5
   sources = {'from_folder': dict(input=folder),
              'from_dataset': dict(dataset='dpdd_canon', data_dir=tmp_path)}
   for name, source in sources.items():
     output = tmp_path / name
     assert jobs.run(
-        'prepare', config, jobs.Arguments(output=output, **source)) == 0
+        'patches', config, jobs.Arguments(output=output, **source)) == 0
     count = len(open_patches(output))
     assert f'scenes into {count} patches: train on them' in (
         capsys.readouterr().out)
-  assert jobs.run('prepare', config, jobs.Arguments(output=output)) == 2
+  assert jobs.run('patches', config, jobs.Arguments(output=output)) == 2
 
 
 def cut_until_killed(folder, output):
@@ -190,7 +190,7 @@ def test_missing_patches_are_counted(folder, tmp_path):
 def test_what_cannot_be_cut_is_said(folder, tmp_path):
   source = FolderPairs(folder)
   with pytest.raises(ValueError, match='a is 50 x 61 px, smaller than a patch'):
-    prepare_patches(source, tmp_path / 'out', PatchSettings(patch_size=51))
+    prepare_patches(source, tmp_path / 'out', PatchSettings(size=51))
   with pytest.raises(ValueError, match='scene a has no ground truth'):
     prepare_patches(
         FolderPairs(folder, ('left',)), tmp_path / 'out', SETTINGS)

@@ -102,7 +102,7 @@ prepare.prepare('realdof', pathlib.Path({str(data_dir)!r}),
   assert left.name.startswith('.building_realdof_')
   assert any(left.rglob('*.array_record*'))
   for folder in (data_dir, left):
-    with pytest.raises(FileNotFoundError, match='build realdof with --mode'):
+    with pytest.raises(FileNotFoundError, match='prepare realdof first'):
       open_dataset('realdof', 'test', folder)
   again = run('--dataset', 'realdof', '--data_dir', data_dir,
               '--input', download)
@@ -114,7 +114,7 @@ prepare.prepare('realdof', pathlib.Path({str(data_dir)!r}),
 def test_a_failed_build_keeps_the_one_before(realdof):
   download, data_dir = realdof
   prepare('realdof', data_dir, download)
-  with pytest.raises(FileExistsError, match='add --overwrite'):
+  with pytest.raises(FileExistsError, match='exists already and is not'):
     prepare('realdof', data_dir, download)
 
   fault = unittest.mock.patch(
@@ -211,7 +211,8 @@ def test_what_cannot_be_opened_is_said(realdof):
   download, data_dir = realdof
   with pytest.raises(ValueError, match=r'Did you mean realdof\?'):
     open_dataset('realdoff', 'test', data_dir)
-  with pytest.raises(FileNotFoundError, match='--dataset realdof --data_dir'):
+  with pytest.raises(
+      FileNotFoundError, match='does not exist: prepare realdof first'):
     open_dataset('realdof', 'test', data_dir)
   prepare('realdof', data_dir, download)
   with pytest.raises(ValueError, match="no split 'train': it has test"):
@@ -233,4 +234,7 @@ def test_a_dataset_is_prepared_from_the_command_line(tmp_path):
   assert 'scenes: train 3, val 2, test 2; views: center, ' in done.stdout
   assert 'note: part of the published dataset is missing' in done.stdout
   assert 'Checking: 100%' in done.stderr and 'Writing: 100%' in done.stderr
+  again = run(*where, '--config.prepare.partial=True')
+  assert again.returncode == 1
+  assert 'not replaced. (add --overwrite to replace it)' in again.stderr
   assert run('--dataset', 'dpdd_canon').returncode == 2

@@ -1,6 +1,7 @@
 """Protocols for recorded pairs, from the command's job to the scores."""
 
 import csv
+import dataclasses
 import json
 
 import cv2
@@ -31,8 +32,8 @@ def write_pair(folder, scene='a', dtype=np.uint16, **shapes):
 
 
 def open_case(protocol, folder):
-  (case,) = protocol.list_cases(Source(folder)).open()
-  return case
+  (make_case,) = protocol.list_cases(Source(folder)).open()
+  return make_case()
 
 
 def read(file):
@@ -166,7 +167,7 @@ def test_metrics_are_chosen_on_the_command_line(evaluate, tmp_path, capsys):
     ({'protocol': 'drbnet-paper'}, 'Did you mean drbnet_paper?'),
     ({'method': 'weiner'}, 'Did you mean wiener?'),
     ({'metrics': ('pnsr',)}, 'Did you mean psnr?'),
-    ({'metrics': ('lpips',)}, 'LPIPS needs the weights of AlexNet'),
+    ({'metrics': ('lpips',)}, 'LPIPS needs weights, which do not come with'),
     ({'metrics': ('niqe',), 'method': 'input'}, 'a: NIQE compares blocks'),
     ({'method': 'wiener', 'disc_radius': 'wide'}, "disc_radius is 'wide'"),
     ({'method': 'wiener', 'disc_radius': 'known'}, 'Nobody knows the disc'),
@@ -241,14 +242,15 @@ def test_datasets_are_scored_by_name(tmp_path, capsys):
       'Protocol full (fit: pad), on realdof, test (a part of it): input\n')
   assert len(result.read(tmp_path / 'scores').rows) == 3
   config.eval.split = 'val'
+  arguments = dataclasses.replace(arguments, overwrite=True)
   assert jobs.run('eval', config, arguments) == 1
   assert "no split 'val'" in capsys.readouterr().err
 
 
 def test_pictures_come_from_a_folder_or_a_dataset(tmp_path):
-  with pytest.raises(ValueError, match='either as --input'):
+  with pytest.raises(ValueError, match='either as a folder'):
     Source()
-  with pytest.raises(ValueError, match='needs --data_dir'):
+  with pytest.raises(ValueError, match='needs data_dir'):
     Source(dataset='realdof')
   with pytest.raises(ValueError, match='reads sharp photographs'):
     Source(dataset='realdof', data_dir=tmp_path).need_folder(

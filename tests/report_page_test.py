@@ -160,17 +160,30 @@ def test_places_have_means_of_their_own(tmp_path):
     assert expected in words
 
 
-def test_the_page_is_written_whole_or_not_at_all(tmp_path):
+def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  def fail(rows, metric):
+    raise ArithmeticError
+
   page = ReportPage(tmp_path / 'page')
-  unknown = Score('a.png', 'c', {'input_sharpness': 1.0, 'sharpness': 2.0})
-  with pytest.raises(KeyError):
-    page.write(make([unknown]))
+  with monkeypatch.context() as patch:
+    patch.setattr(plots, 'draw_scatter', fail)
+    with pytest.raises(ArithmeticError):
+      page.write(make())
   assert not (tmp_path / 'page').exists()
   before = page.write(make()).read_bytes()
-  with pytest.raises(KeyError):
-    page.write(make([unknown]))
+  monkeypatch.setattr(plots, 'draw_scatter', fail)
+  with pytest.raises(ArithmeticError):
+    page.write(make([score(after=30.0)]))
   assert (tmp_path / 'page' / 'index.html').read_bytes() == before
   assert len(list((tmp_path / 'page').iterdir())) == 1
+
+
+def test_a_metric_that_is_not_known_here_keeps_its_name(tmp_path):
+  """A result may come from another program."""
+  unknown = Score('a.png', 'c', {'input_sharpness': 1.0, 'sharpness': 2.0})
+  text = ReportPage(tmp_path).write(make([unknown])).read_text()
+  words = ' '.join(Elements(text).text.split())
+  assert 'sharpness' in words and '1.0000 → 2.0000 +1.0000' in words
 
 
 def test_what_lacks_is_said_before_anything_is_restored(

@@ -28,12 +28,11 @@ class FullDisk:
 def test_logs_that_cannot_be_written_are_one_sentence(tmp_path, monkeypatch):
   monkeypatch.setattr(
       metric_writers, 'create_default_writer', lambda *_, **__: FullDisk())
-  monkeypatch.setattr(reporting, '_draw_pairs', lambda *_: {})
   reporter = reporting.Reporter(
       epath.Path(tmp_path), starter.get_config(), registry.create('drbnet'),
       partitioning.make_mesh(),
       TrainState(step=jnp.ones((), int), params={}, ema_params={},
-                 opt_state=()))
+                 opt_state=()), views={})
   sentence = f'logs cannot be written to {tmp_path}; .* Is the disk full?'
   with pytest.raises(OSError, match=sentence):
     reporter.report((50, {'loss': jnp.ones(())}))
@@ -50,9 +49,8 @@ def test_a_training_can_be_seen(tmp_path):
   config.model = dict(name='drbnet_baseline', views=('center',), width=2)
   config.data.update(photos=str(tmp_path), crop=(16, 16), max_radius=2.0)
   config.train.update(
-      start='random', pyramid_weights=(1.0,), batch_size=2, steps=3,
-      warmup_steps=1, checkpoint_every=3, log_every=2, picture_every=3,
-      profile_steps=(2, 2))
+      start='random', batch_size=2, steps=3, warmup_steps=1,
+      checkpoint_every=3, log_every=2, picture_every=3, profile_steps=(2, 2))
   config.validation.batches = 1
   workdir = tmp_path / 'workdir'
   loop.train(config, workdir)

@@ -22,6 +22,34 @@ def test_keeps_size_and_type(restorer, dtype, size):
   assert restored.shape == (*size, 3) and restored.dtype == dtype
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_grey_and_alpha_are_restored_as_colours_are(restorer, dtype):
+  """Grey as three equal colours, whose mean comes back; alpha as it was."""
+  top = 255 if dtype == np.uint8 else 1
+  random = np.random.default_rng(0)
+  colours, grey, alpha = (
+      (random.random(shape) * top).astype(dtype)
+      for shape in ((9, 15, 3), (9, 15), (9, 15, 1)))
+  with_alpha = restorer.restore(np.concatenate([colours, alpha], axis=2))
+  np.testing.assert_array_equal(
+      with_alpha[..., :3], restorer.restore(colours))
+  np.testing.assert_array_equal(with_alpha[..., 3:], alpha)
+  restored = restorer.restore(grey)
+  assert restored.shape == grey.shape and restored.dtype == dtype
+  exact = restorer.restore(np.repeat(grey[..., None], 3, 2), as_float=True)
+  expected = exact.mean(axis=2) * top
+  np.testing.assert_allclose(
+      restored, np.round(expected) if top == 255 else expected, rtol=1e-6)
+  np.testing.assert_array_equal(
+      restorer.restore(grey[..., None])[..., 0], restored)
+
+
+def test_a_batch_is_its_pictures_one_by_one(restorer):
+  batch = np.random.default_rng(0).integers(0, 256, (2, 9, 15, 3), np.uint8)
+  np.testing.assert_array_equal(
+      restorer.restore(batch), [restorer.restore(x) for x in batch])
+
+
 def test_integers_are_rounded(restorer):
   """Truncation would darken every picture by half a step."""
   picture = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
@@ -33,8 +61,9 @@ def test_integers_are_rounded(restorer):
 @pytest.mark.parametrize('views, sentence', [
     ({}, 'reads the views center; got none'),
     ({'left': np.zeros((8, 8, 3), np.uint8)}, 'center; got left'),
-    ({'picture': np.zeros((8, 8), np.uint8)}, r'expected \[height, width, 3\]'),
-    ({'picture': np.zeros((8, 8, 4), np.uint8)}, 'take alpha off first'),
+    ({'picture': np.zeros(8, np.uint8)}, r'expected \[height, width, 3\]'),
+    ({'picture': np.zeros((8, 8, 2), np.uint8)}, r'has shape \(8, 8, 2\)'),
+    ({'picture': np.zeros((0, 8, 8, 3), np.uint8)}, 'or a batch'),
     ({'picture': np.zeros((1, 1, 3), np.uint8)}, 'is 1 x 1 px'),
     ({'picture': np.zeros((8, 8, 3), np.int32)}, 'type int32 cannot'),
     ({'picture': np.full((8, 8, 3), 255.)}, r'must lie in \[0, 1\]'),
@@ -84,8 +113,8 @@ def test_resizing_follows_the_authors_of_k3dn(make_weights):
       0, 65536, (280, 200, 3), np.uint16)
   enlarged = cv2.resize(picture, (224, 288), interpolation=cv2.INTER_CUBIC)
   # By the network as compiled: op by op it differs from itself by 2e-4.
-  estimate = restorer._restore_window(
-      {'center': enlarged.astype(np.float32) / 65535})
+  estimate, = restorer._apply(restorer.weights.variables, {
+      'center': enlarged[None].astype(np.float32) / 65535})
   shrunk = cv2.resize(
       np.asarray(estimate), (200, 280), interpolation=cv2.INTER_CUBIC)
   assert shrunk.min() < 0 or shrunk.max() > 1

@@ -159,7 +159,7 @@ def test_the_table_is_markdown_of_fixed_width():
       ' -------------------------: |\n'
       '| disc radius 3.5 px |        2 | 28.00 -> 30.50 (+2.50) |'
       ' 0.6250 -> 0.9375 (+0.3125) |\n'
-      '| sharp              |        1 |    inf -> 45.00 (-inf) |'
+      '| sharp              |        1 |           inf -> 45.00 |'
       ' 1.0000 -> 1.0000 (+0.0000) |\n') in printed
   assert 'Medians' in printed
   assert 'Medians' not in str(make(rows()[:1]))

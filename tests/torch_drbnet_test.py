@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxdeblur.convert import table, torch_drbnet, weights_file
+from jaxdeblur.convert import names, torch_drbnet, weights_file
 from jaxdeblur.models import registry
+from jaxdeblur.models.published_names import CONV, Table
 
 SINGLE = ('center',)
 DUAL = ('center', 'left', 'right')
@@ -23,7 +24,8 @@ def _narrow(views=SINGLE, width=2):
   """Random weights under their PyTorch names."""
   random = np.random.default_rng(0)
   return {name: random.uniform(-1, 1, shape).astype(np.float32)
-          for name, shape in torch_drbnet.shapes(views, width).items()}
+          for name, shape in torch_drbnet.shapes(
+              views=views, width=width).items()}
 
 
 def _message(call, *args):
@@ -48,7 +50,7 @@ def test_names_and_shapes_are_the_published_ones(drbnet_oracle, kind, views):
   published = json.loads(
       (drbnet_oracle / f'state_dict_{kind}.json').read_text())
   published = {name: tuple(shape) for name, shape in published.items()}
-  assert torch_drbnet.shapes(views) == published
+  assert torch_drbnet.shapes(views=views) == published
   assert len(published) == 138
 
 
@@ -128,11 +130,11 @@ def test_row_for_every_array():
   """A table that knows a variable not, or two by one name, says so."""
   shapes = {
       'params': {'a1': {'bias': np.zeros(3)}, 'a2': {'bias': np.zeros(3)}}}
-  one_name = table.Table([('layer', 'a{i}', table.CONV)], {})
+  one_name = Table([('layer', 'a{i}', CONV)])
   assert 'both params/a1/bias and' in _message(
-      table.places, one_name, shapes).replace('a2', 'a1')
-  counted = table.Table([('l{i}', 'a{i}', table.CONV)], {'i': {0: 1}})
-  assert _message(table.places, counted, shapes) == (
+      names.places, one_name, shapes).replace('a2', 'a1')
+  counted = Table([('l{i}', 'a{i}', CONV)], {'i': {0: 1}})
+  assert _message(names.places, counted, shapes) == (
       'No row of the table is for params/a2/bias.')
 
 
@@ -147,7 +149,7 @@ def test_all_that_is_wrong_is_in_one_error():
   state_dict['conv1_2.0.bias'] = np.zeros(5)
   state_dict['upconv3_u.0.weight'] = np.zeros((16, 8, 3, 3))
   assert _message(torch_drbnet.convert, state_dict) == (
-      "The weights do not fit DRBNet with views ('center',) and width 2:\n"
+      "The weights do not fit DRBNet with views ('center',), width 2:\n"
       '  2 missing: conv4_4.0.0.weight, upconv0_res.2.0.bias\n'
       '  2 unknown: fc.weight, upconv0_u.0.bias\n'
       '  2 misshapen: conv1_2.0.bias is (5,), expected (2,), '
@@ -274,7 +276,7 @@ def test_torch_file_without_torch(tmp_path, monkeypatch):
   path.write_bytes(b'')
   with pytest.raises(
       ImportError, match=r"weights\.pth is a PyTorch file, .* pip install "
-      r"'jaxdeblur\[torch\]', or save the weights as \.npz or \.safetensors"):
+      r"'torch>=2\.4', or save the weights as \.npz or \.safetensors"):
     weights_file.read(path)
 
 

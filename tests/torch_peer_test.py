@@ -24,7 +24,7 @@ DUAL = ('center', 'left', 'right')
 
 def _network(views, dtype=torch.float32):
   network = torch_drbnet.DRBNet(dual=views == DUAL)
-  weights = oracle.weights(conversion.shapes(views))
+  weights = oracle.weights(conversion.shapes(views=views))
   network.load_state_dict(
       {name: torch.tensor(array) for name, array in weights.items()})
   return network.to(dtype)

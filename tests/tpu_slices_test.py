@@ -24,7 +24,7 @@ def test_every_chip_is_one_device(target):
 def test_a_step_that_does_not_fit_is_said(capsys):
   config = drbnet.get_config('baseline')
   config.model.width, config.data.crop = 2, (2048, 2048)
-  config.train.update(batch_size=64, pyramid_weights=(1.0,))
+  config.train.batch_size = 64
   config.bench.update(what='compilation', target='v5e-1')
   assert jobs.run('bench', config, jobs.Arguments()) == 1
   said = capsys.readouterr().err

@@ -13,7 +13,7 @@ from configs import drbnet
 from jaxdeblur.benchmark import targets
 from jaxdeblur.benchmark.counting import DYNAMIC
 from jaxdeblur.benchmark.tpu_compilation import SLICES, describe_devices
-from jaxdeblur.models import drbnet as models
+from jaxdeblur.models.drbnet import blocks
 
 pytestmark = pytest.mark.tpu_compile
 
@@ -33,7 +33,7 @@ def _compile():
   fit the vector memory, as those of a large picture do not.
   """
   config = drbnet.get_config()
-  config.dtype = 'bfloat16'
+  config.compute.dtype = 'bfloat16'
   config.model.width = 2
   config.bench.update(target='tpu-v5e', size=(32, 64))
   return targets.compile_for_chip(
@@ -58,7 +58,7 @@ def test_dynamic_convolutions_stay_within_their_budget(
   Measured: 38 by XLA's count of bytes accessed, 8.9 of main memory traffic, 2.0
   of temporaries; with their taps written without barriers, 421, 12.8 and 36.
   """
-  monkeypatch.setattr(models, 'dynamic_conv', _multiply_once)
+  monkeypatch.setattr(blocks, 'dynamic_conv', _multiply_once)
   least = _compile()
   # Picture and result in float32, kernels in bfloat16.
   once = _PIXELS * (3 * 4 + 49 * 2 + 3 * 4)

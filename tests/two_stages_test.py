@@ -65,8 +65,9 @@ def test_the_first_stage_moves_statistics(first):
       state.collections['batch_stats']) if path[-1].key == 'mean']
   assert all(np.abs(mean).max() > 0 for mean in means)
   weights = load_weights(workdir)
+  # Averaged parameters are published with averaged statistics.
   _assert_equal(weights.variables['batch_stats'],
-                state.collections['batch_stats'])
+                state.ema_statistics['batch_stats'])
   _assert_equal(weights.params, state.ema_params)
 
 
@@ -113,7 +114,8 @@ def test_a_resumed_second_stage_does_not_start_anew(photos, second):
 @pytest.mark.parametrize('change, sentence', [
     ({'train.trainable': ('spr',)}, 'no module of the network begins so'),
     ({'train.init_from': 'nowhere'}, 'nowhere does not exist'),
-    ({'train.loss': 'l2'}, "config.train.loss is 'l2'"),
+    ({'train.losses': {'l2': {'weight': 1.0}}},
+     "config.train.losses has 'l2', which is no declared loss"),
     ({'train.schedule': 'flat'}, "config.train.schedule is 'flat'"),
 ])
 def test_what_cannot_be_trained_is_said(photos, tmp_path, change, sentence):

@@ -83,5 +83,5 @@ def test_a_restoration_warns(make_weights, sharp):
       'k3dn', ('left', 'right'), base_channels=2, num_blocks=1))
   left, right = (np.uint8(255 * np.clip(view, 0, 1))
                  for view in render(sharp, 6.0))
-  with pytest.warns(ViewOrderWarning, match='Exchange --left and --right'):
+  with pytest.warns(ViewOrderWarning, match='Exchange left and right'):
     restorer.restore(left=left, right=right)

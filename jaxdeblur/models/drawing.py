@@ -58,7 +58,7 @@ def with_title(
     panel: Panel,
     title: str,
     lines: Sequence[str] = (),
-    colours: Mapping[str, Sequence[float]] | None = None,
+    colours: Mapping[str, Float[np.ndarray, '3']] | None = None,
 ) -> Panel:
   """Puts a title above a panel, and what explains it below.
 
@@ -105,13 +105,12 @@ def _wrap(line: str, width: int) -> list[str]:
 
 
 def _draw_keys(
-    colours: Mapping[str, Sequence[float]], width: int
+    colours: Mapping[str, Float[np.ndarray, '3']], width: int
 ) -> UInt8[np.ndarray, '_h _w 3']:
   strip = np.full((_LINE + _MARGIN, width, 3), 255, np.uint8)
   x = _MARGIN
   for word, colour in colours.items():
-    strip[_MARGIN:_MARGIN + 14, x:x + 14] = as_bytes(
-        np.asarray(colour, np.float32))
+    strip[_MARGIN:_MARGIN + 14, x:x + 14] = as_bytes(colour[None, None])
     _put_text(strip, word, (x + 20, _MARGIN + 12), _SOFT_INK, 0.5)
     (length, _), _ = cv2.getTextSize(word, _FONT, 0.5, 1)
     x += 20 + length + 20

@@ -99,7 +99,7 @@ def restore_files(
     *,
     panels: bool = False,
     overwrite: bool = False,
-) -> list[str]:
+) -> list[UserError]:
   """Restores files one by one; one that fails does not stop the others.
 
   Prints a line for each, with a progress bar if there are several, and records
@@ -114,7 +114,7 @@ def restore_files(
     overwrite: whether results may replace what is there.
 
   Returns:
-    A sentence for each failure.
+    What failed, in a sentence for each.
   """
   failures = []
   record = Record(restorer.weights, options)
@@ -184,12 +184,16 @@ def _check_output(task: Task, overwrite: bool) -> None:
         argument='overwrite')
 
 
-def _describe(task: Task, error: Exception) -> str:
+def _describe(task: Task, error: Exception) -> UserError:
   if isinstance(error, ImageFileError | ExistingFileError):
-    return str(error)  # It names its file.
+    return error  # It names its file.
   if is_out_of_memory(error):
-    return f'{task.name} does not fit the memory: restore it in smaller tiles.'
-  return f'{task.name} cannot be restored: {error}'
+    return UserError(
+        f'{task.name} does not fit the memory: restore it in smaller tiles.',
+        argument='tile')
+  return UserError(
+      f'{task.name} cannot be restored: {error}',
+      argument=getattr(error, 'argument', ''))
 
 
 @contextlib.contextmanager

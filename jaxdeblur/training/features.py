@@ -25,9 +25,9 @@ def load_frozen(losses: ml_collections.ConfigDict) -> dict[str, Variables]:
       network's.
   """
   return {
-      name: _load(f'config.train.losses.{name}', losses[name])
-      for name, loss in LOSSES.items()
-      if loss.frozen and losses[name].weight}
+      name: _load(f'config.train.losses.{name}', section)
+      for name, section in losses.items()
+      if name in LOSSES and LOSSES[name].frozen and section.weight}
 
 
 def _load(section: str, options: ml_collections.ConfigDict) -> Variables:

@@ -108,10 +108,9 @@ def train(
     state, position = checkpoints.restore(state)
     batches.set_state(position)
     logging.info('Resumed from step %d.', int(state.step))
-  with contextlib.ExitStack() as stack:
+  with contextlib.ExitStack() as last, contextlib.ExitStack() as stack:
     # Closed in the opposite order. Of several failures the last is told: that
     # of the checkpoints, where logs cannot be written either.
-    preemption = Preemption()
     stack.callback(batches.close)
     stack.callback(checkpoints.close)
     reporter = Reporter(
@@ -121,9 +120,9 @@ def train(
     run = _Run(
         config.train, mesh, lambda state, views: compiled(state, views, frozen),
         batches, checkpoints, reporter, validate)
-    # From here on SIGTERM saves first; a compilation it ends at once.
-    with preemption:
-      return run.make_steps(state, preemption)
+    # From here on SIGTERM saves first, and waits until that is written; a
+    # compilation it ends at once.
+    return run.make_steps(state, last.enter_context(Preemption()))
 
 
 def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:
