@@ -86,12 +86,7 @@ class K3DN(Network):
 
   @property
   def smallest_multiple(self) -> tuple[int, int]:
-    """A patch, in pixels of the picture.
-
-    Two for Tab. 13's extractor, which pools over more features than one has.
-    """
-    if self.feature_extractor == 'table13':
-      return self.padded_multiple
+    """A patch, in pixels of the picture."""
     return 8 * self.window[0], 8 * self.window[1]
 
   @property
