@@ -10,6 +10,7 @@ import pytest
 from jaxdeblur.models import layers
 from jaxdeblur.ops import conv as conv_module
 from jaxdeblur.ops.conv import (
+  add_bias,
   conv,
   kernel_gradient,
   up_conv,
@@ -115,29 +116,110 @@ def _assert_close(ours, theirs, dtype):
       ours, theirs)
 
 
-class _Heads(nn.Module):
-  dtype: jnp.dtype = jnp.dtype(jnp.float32)
-  joint: bool = True
-
-  @nn.compact
-  def __call__(self, x):
-    names = 'first', 'second'
-    if self.joint:
-      return jnp.stack(layers.joint_conv(x, 3, names=names, dtype=self.dtype))
-    return jnp.stack([
-        layers.Conv(3, name=name, dtype=self.dtype)(x) for name in names])
+_FLOAT64 = dict(rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
-def test_joint_convolution_is_two(dtype):
-  """With the same parameters, and the same start."""
-  x = _array(2, 9, 8, 4, seed=1)
-  joint, apart = (_Heads(jnp.dtype(dtype), joint) for joint in (True, False))
-  variables = joint.init(jax.random.key(0), x)
-  _assert_equal(variables, apart.init(jax.random.key(0), x))
-  variables['params']['second']['bias'] += 1
-  out, expected = joint.apply(variables, x), apart.apply(variables, x)
-  assert out.dtype == dtype
-  np.testing.assert_allclose(
-      out.astype(jnp.float32), expected.astype(jnp.float32),
-      rtol=float(4 * jnp.finfo(dtype).eps), atol=1e-6)
+def _xla_up_conv(x, kernel):
+  return lax.conv_transpose(
+      x, kernel, (2, 2), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+# Ours, its definition, the shapes of its inputs.
+_FUNCTIONS = {
+    'conv': (conv, lambda x, kernel: _xla(
+        x, kernel, (1, 1), ((1, 1), (1, 1))), (2, 5, 4, 3), (3, 3, 3, 2)),
+    'stride 2': (
+        lambda x, kernel: conv(x, kernel, (2, 2)),
+        lambda x, kernel: _xla(x, kernel, (2, 2), ((1, 1), (1, 1))),
+        (2, 5, 4, 3), (3, 3, 3, 2)),
+    'up_conv': (up_conv, _xla_up_conv, (2, 3, 2, 3), (4, 4, 3, 2)),
+    'add_bias': (
+        add_bias, lambda x, bias: x + bias[None, None, None], (2, 4, 3, 2),
+        (2,)),
+}
+
+
+@pytest.fixture(params=_FUNCTIONS)
+def functions(request, monkeypatch):
+  """Ours, its definition, two inputs and a direction for each; in float64."""
+  monkeypatch.setattr(conv_module, '_FEWEST_PIXELS', 0)
+  ours, xla, *shapes = _FUNCTIONS[request.param]
+  with jax.enable_x64(True):
+    yield ours, xla, *(
+        tuple(jnp.asarray(np.random.default_rng(seed + i).normal(size=shape))
+              for i, shape in enumerate(shapes)) for seed in (1, 3))
+
+
+def _assert_trees_close(ours, xla):
+  jax.tree.map(lambda ours, xla: np.testing.assert_allclose(
+      ours, xla, **_FLOAT64), ours, xla)
+
+
+@pytest.mark.parametrize('transform', [lambda f: f, jax.jit, jax.checkpoint])
+def test_differentiates_forwards(functions, transform):
+  """By both inputs, or by one while the other is constant."""
+  ours, xla, inputs, directions = functions
+  _assert_trees_close(jax.jvp(transform(ours), inputs, directions),
+                      jax.jvp(xla, inputs, directions))
+  for i in (0, 1):
+    def fix(function, i=i):
+      return lambda x: function(*inputs[:i], x, *inputs[i + 1:])
+
+    slope = jax.jvp(transform(fix(ours)), inputs[i:i + 1], directions[i:i + 1])
+    _assert_trees_close(
+        slope, jax.jvp(fix(xla), inputs[i:i + 1], directions[i:i + 1]))
+    _, linear = jax.linearize(transform(fix(ours)), inputs[i])
+    np.testing.assert_allclose(linear(directions[i]), slope[1], **_FLOAT64)
+
+
+def test_jacobians_agree(functions):
+  """They batch forward and reverse mode, by `jax.vmap`."""
+  ours, xla, inputs, _ = functions
+  expected = jax.jacrev(xla, (0, 1))(*inputs)
+  _assert_trees_close(jax.jacfwd(ours, (0, 1))(*inputs), expected)
+  _assert_trees_close(jax.jacrev(ours, (0, 1))(*inputs), expected)
+
+
+def test_second_derivatives_are_those_of_the_definition(functions):
+  """Forward over reverse, reverse over forward, reverse over reverse."""
+  ours, xla, inputs, directions = functions
+
+  def curves(function):
+    def loss(inputs):
+      return jnp.sin(function(*inputs)).sum()
+
+    def slope(inputs):
+      return jax.jvp(loss, (inputs,), (directions,))[1]
+
+    def product(inputs):
+      return sum(map(jnp.vdot, jax.grad(loss)(inputs), directions))
+
+    return (jax.jvp(jax.grad(loss), (inputs,), (directions,))[1],
+            jax.grad(slope)(inputs), jax.grad(product)(inputs))
+
+  _assert_trees_close(curves(ours), curves(xla))
+
+
+def test_differentiates_each_of_a_batch(functions):
+  """With the same kernel for all, and in a loop."""
+  ours, xla, (x, kernel), _ = functions
+  batch = jnp.stack([x, 2 * x, x - 1])
+
+  def map_loss(function):
+    return lambda batch, kernel: jnp.sin(
+        jax.vmap(function, (0, None))(batch, kernel)).sum()
+
+  def loop(batch, kernel):
+    return lax.scan(
+        lambda total, x: (total + jnp.sin(ours(x, kernel)).sum(), None),
+        0., batch)[0]
+
+  expected = jax.grad(map_loss(xla), (0, 1))(batch, kernel)
+  _assert_trees_close(
+      jax.grad(map_loss(ours), (0, 1))(batch, kernel), expected)
+  _assert_trees_close(jax.grad(loop, (0, 1))(batch, kernel), expected)
+  directions = jnp.cos(batch), jnp.cos(kernel)
+  expected = jax.jvp(map_loss(xla), (batch, kernel), directions)
+  _assert_trees_close(
+      jax.jvp(map_loss(ours), (batch, kernel), directions), expected)
+  _assert_trees_close(jax.jvp(loop, (batch, kernel), directions), expected)

@@ -178,6 +178,61 @@ def test_gradients_are_those_of_the_definition(method):
       rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('transform', [lambda f: f, jax.jit, jax.checkpoint])
+@pytest.mark.parametrize('method', METHODS)
+def test_differentiates_forwards(method, transform):
+  """The result is linear in each input, so the loops give its slopes."""
+  with jax.enable_x64(True):
+    inputs = tuple(x.astype(jnp.float64) for x in _case(3, 2, 4, 7))
+    directions = tuple(jnp.cos(3 * x) for x in inputs)
+    apply = transform(lambda *inputs: dynamic_conv(*inputs, method))
+    by_image = _by_loops(directions[0], inputs[1])
+    by_kernels = _by_loops(inputs[0], directions[1])
+    for slope, expected in (
+        (jax.jvp(apply, inputs, directions)[1], by_image + by_kernels),
+        (jax.linearize(apply, *inputs)[1](*directions), by_image + by_kernels),
+        (jax.jvp(lambda image: apply(image, inputs[1]), inputs[:1],
+                 directions[:1])[1], by_image),
+        (jax.jvp(lambda kernels: apply(inputs[0], kernels), inputs[1:],
+                 directions[1:])[1], by_kernels)):
+      np.testing.assert_allclose(slope, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_jacobians_agree(method):
+  """Forwards and backwards, each batched by `jax.vmap`."""
+  inputs = _case(3, 1, 2, 3, batch=1)
+  apply = lambda *inputs: dynamic_conv(*inputs, method)  # noqa: E731
+  # Compiled: of single operations by both inputs, XLA of jaxlib 0.10.2 makes a
+  # program for CPUs that it cannot compile itself.
+  for forwards, backwards in zip(
+      jax.jit(jax.jacfwd(apply, (0, 1)))(*inputs),
+      jax.jit(jax.jacrev(apply, (0, 1)))(*inputs), strict=True):
+    np.testing.assert_allclose(forwards, backwards, rtol=0, atol=1e-6)
+
+
+def test_second_derivatives_agree():
+  """Forward over reverse, reverse over forward, reverse over reverse."""
+  inputs = _case(3, 2, 4, 5)
+  directions = tuple(jnp.cos(3 * x) for x in inputs)
+
+  def curves(method):
+    def loss(inputs):
+      return jnp.sin(dynamic_conv(*inputs, method)).sum()
+
+    def slope(inputs):
+      return jax.jvp(loss, (inputs,), (directions,))[1]
+
+    def product(inputs):
+      return sum(map(jnp.vdot, jax.grad(loss)(inputs), directions))
+
+    return (jax.jvp(jax.grad(loss), (inputs,), (directions,))[1],
+            jax.grad(slope)(inputs), jax.grad(product)(inputs))
+
+  jax.tree.map(lambda taps, unfold: np.testing.assert_allclose(
+      taps, unfold, rtol=0, atol=2e-5), curves('taps'), curves('unfold'))
+
+
 @pytest.mark.parametrize('values', [4, 8, 36, 50])
 def test_kernels_must_be_square_and_odd(values):
   with pytest.raises(ValueError, match=rf'{values} values a pixel.*k odd'):

@@ -21,8 +21,11 @@ import functools
 
 import jax
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxdeblur.ops.linear import apply_linear
 
 # What a band's patches may take, in values: half a MiB, which stays in a core's
 # cache. Of 2 ** 16 to 2 ** 20 the fastest for 3 to 64 channels.
@@ -34,7 +37,7 @@ _FEWEST_PIXELS = 100
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def conv(
     x: Float[Array, 'b h w c'],
     kernel: Float[Array, 'i j c d'],
@@ -50,7 +53,7 @@ def conv(
     padding: zeros before and after rows, and columns.
 
   Returns:
-    The sums; differentiable backwards (`jax.grad`), not forwards (`jax.jvp`).
+    The sums.
   """
   return _convolve(x, kernel, strides, padding)
 
@@ -60,21 +63,33 @@ def _convolve(x, kernel, strides, padding):
       x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-def _forward(x, kernel, strides, padding):
-  return conv(x, kernel, strides, padding), (x, kernel)
+def _differentiate(strides, padding, primals, tangents):
+  (x, kernel), (to_x, to_kernel) = primals, tangents
+  kernel_type = jax.typeof(kernel)
+
+  def map_kernel(x, kernel):
+    return [_convolve(x, kernel, strides, padding)]
+
+  def transpose(x, cotangent):
+    return [_kernel_gradient(x, cotangent, kernel_type, strides, padding)]
+
+  slopes = []
+  if not isinstance(to_x, SymbolicZero):
+    slopes.append(_convolve(to_x, kernel, strides, padding))
+  if not isinstance(to_kernel, SymbolicZero):
+    slopes += apply_linear(map_kernel, transpose, [x], [to_kernel])
+  return conv(x, kernel, strides, padding), _add(slopes)
 
 
-def _backward(strides, padding, saved, cotangent):
-  x, kernel = saved
-  _, to_x = jax.vjp(lambda x: _convolve(x, kernel, strides, padding), x)
-  return *to_x(cotangent), _kernel_gradient(
-      x, cotangent, jax.typeof(kernel), strides, padding)
+def _add(slopes):
+  """Adds one slope, or two; there is one at least."""
+  return functools.reduce(jnp.add, slopes)
 
 
-conv.defvjp(_forward, _backward)
+conv.defjvp(_differentiate, symbolic_zeros=True)
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def add_bias(
     x: Float[Array, 'b h w d'], bias: Float[Array, ' d']
 ) -> Float[Array, 'b h w d']:
@@ -85,29 +100,38 @@ def add_bias(
   return x + bias[None, None, None]
 
 
-def _add_forward(x, bias):
-  return add_bias(x, bias), None
+def _differentiate_sum(primals, tangents):
+  (x, bias), (to_x, to_bias) = primals, tangents
+
+  def repeat(bias):
+    return [jnp.broadcast_to(bias, x.shape)]
+
+  slopes = []
+  if not isinstance(to_x, SymbolicZero):
+    slopes.append(to_x)
+  if not isinstance(to_bias, SymbolicZero):
+    slopes += apply_linear(repeat, _sum_pixels, [], [to_bias])
+  return add_bias(x, bias), _add(slopes)
 
 
-def _add_backward(_, cotangent):
-  def native(cotangent):
-    return cotangent.sum(axis=(0, 1, 2))
+def _sum_pixels(x):
+  def native(x):
+    return x.sum(axis=(0, 1, 2))
 
-  def multiply(cotangent):
-    ones = jnp.ones(cotangent.shape[:3], cotangent.dtype)
+  def multiply(x):
+    ones = jnp.ones(x.shape[:3], x.dtype)
     return lax.dot_general(
-        ones, cotangent, (((0, 1, 2), (0, 1, 2)), ((), ())),
-        preferred_element_type=jnp.promote_types(cotangent.dtype, jnp.float32),
-    ).astype(cotangent.dtype)
+        ones, x, (((0, 1, 2), (0, 1, 2)), ((), ())),
+        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+    ).astype(x.dtype)
 
-  return cotangent, lax.platform_dependent(
-      cotangent, cpu=multiply, default=native)
-
-
-add_bias.defvjp(_add_forward, _add_backward)
+  return [lax.platform_dependent(x, cpu=multiply, default=native)]
 
 
-@jax.custom_vjp
+add_bias.defjvp(_differentiate_sum, symbolic_zeros=True)
+
+
+@jax.custom_jvp
 def up_conv(
     x: Float[Array, 'b h w c'], kernel: Float[Array, '4 4 c d']
 ) -> Float[Array, 'b 2*h 2*w d']:
@@ -119,8 +143,12 @@ def up_conv(
       with the padding 'SAME'.
 
   Returns:
-    The sums; differentiable backwards (`jax.grad`), not forwards (`jax.jvp`).
+    The sums.
   """
+  return _up_convolve(x, kernel)
+
+
+def _up_convolve(x, kernel):
   def native(x, kernel):
     return lax.conv_transpose(
         x, kernel, (2, 2), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
@@ -149,26 +177,38 @@ def _up_in_phases(x, kernel):
       batch, 2 * height, 2 * width, features)
 
 
-def _up_forward(x, kernel):
-  return up_conv(x, kernel), (x, kernel)
-
-
-def _up_backward(saved, cotangent):
-  """What it transposes maps the cotangent to pictures such as x."""
-  x, kernel = saved
+def _differentiate_up(primals, tangents):
+  """What it transposes maps cotangents to pictures such as x."""
+  (x, kernel), (to_x, to_kernel) = primals, tangents
   strides, padding = (2, 2), ((1, 1), (1, 1))
-  transposed = _transpose(kernel)
-  gradient = _kernel_gradient(
-      cotangent, x, jax.typeof(transposed), strides, padding)
-  return (_convolve(cotangent, transposed, strides, padding),
-          _transpose(gradient))
+  transposed_type = jax.eval_shape(_transpose, kernel)
+
+  def map_x(kernel, x):
+    return [_up_convolve(x, kernel)]
+
+  def map_kernel(x, kernel):
+    return [_up_convolve(x, kernel)]
+
+  def transpose_to_x(kernel, cotangent):
+    return [_convolve(cotangent, _transpose(kernel), strides, padding)]
+
+  def transpose_to_kernel(x, cotangent):
+    return [_transpose(_kernel_gradient(
+        cotangent, x, transposed_type, strides, padding))]
+
+  slopes = []
+  if not isinstance(to_x, SymbolicZero):
+    slopes += apply_linear(map_x, transpose_to_x, [kernel], [to_x])
+  if not isinstance(to_kernel, SymbolicZero):
+    slopes += apply_linear(map_kernel, transpose_to_kernel, [x], [to_kernel])
+  return up_conv(x, kernel), _add(slopes)
 
 
 def _transpose(kernel):
   return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-up_conv.defvjp(_up_forward, _up_backward)
+up_conv.defjvp(_differentiate_up, symbolic_zeros=True)
 
 
 def _kernel_gradient(x, cotangent, kernel, strides, padding):

@@ -6,8 +6,11 @@ from typing import Literal
 
 import jax
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxdeblur.ops.linear import apply_linear
 
 Method = Literal['auto', 'taps', 'unfold', 'pallas']
 METHODS = ('auto', 'taps', 'unfold', 'pallas')
@@ -25,7 +28,7 @@ def dynamic_conv(
   kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3, dynconv).
   Beyond its border the image repeats its edge. Sums in float32, or in float64
   if an input is, and returns the image's type. Differentiable backwards
-  (`jax.grad`), not forwards (`jax.jvp`), except by 'unfold'.
+  (`jax.grad`) and forwards (`jax.jvp`), but by 'pallas' only backwards.
 
   Args:
     image: the picture, any number of channels, any range.
@@ -116,35 +119,64 @@ def _planar(x):
   return lax.optimization_barrier(x.transpose(0, 3, 1, 2))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _filter_planes(padded, kernels, size):
   """Sums the taps: [b, c, h + 2r, w + 2r], [b, k2, h, w] -> [b, c, h, w]."""
+  return _sum_taps([(padded, kernels)], size)
+
+
+def _sum_taps(pairs, size):
+  """Filters each of several (padded, kernels) alike in size; returns the sum.
+
+  In one loop, which reads and writes the sum once a row for all.
+  """
+  padded, kernels = pairs[0]
   height, width = kernels.shape[2:]
   precise = _sum_type(padded, kernels)
 
   def add_row(i, total):
-    rows = lax.dynamic_slice_in_dim(padded, i, height, axis=2)
-    taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
-    for j in range(size):
-      tap = taps[:, None, j].astype(precise)
-      total += tap * rows[..., j:j + width]
+    for padded, kernels in pairs:
+      rows = lax.dynamic_slice_in_dim(padded, i, height, axis=2)
+      taps = lax.dynamic_slice_in_dim(kernels, size * i, size, axis=1)
+      for j in range(size):
+        tap = taps[:, None, j].astype(precise)
+        total += tap * rows[..., j:j + width]
     return total
 
   total = jnp.zeros((*padded.shape[:2], height, width), precise)
   return _for_each_row(size, add_row, total)
 
 
-def _filter_planes_forward(padded, kernels, size):
-  return _filter_planes(padded, kernels, size), (padded, kernels)
+def _differentiate(size, primals, tangents):
+  # Without the inputs that are constant.
+  number = len(primals)
+  moving = [i for i in range(number)
+            if not isinstance(tangents[i], SymbolicZero)]
+
+  def move(*args):
+    inputs = args[:number]
+    return [_sum_taps(
+        [(*inputs[:i], tangent, *inputs[i + 1:])
+         for i, tangent in zip(moving, args[number:], strict=True)], size)]
+
+  def transpose(*args):
+    gradients = _transpose_taps(*args, size)
+    return [gradients[i] for i in moving]
+
+  slope, = apply_linear(
+      move, transpose, primals, [tangents[i] for i in moving])
+  return _filter_planes(*primals, size), slope
 
 
-def _filter_planes_backward(size, saved, cotangent):
+_filter_planes.defjvp(_differentiate, symbolic_zeros=True)
+
+
+def _transpose_taps(padded, kernels, cotangent, size):
   """Written out: XLA's own transpose of one tap is a whole map of kernels.
 
   It pads each tap's gradient to all k * k planes and adds them up, which took
   ten times as long on a CPU.
   """
-  padded, kernels = saved
   height, width = kernels.shape[2:]
   precise = cotangent.dtype
   cotangent = lax.optimization_barrier(cotangent)
@@ -171,9 +203,6 @@ def _filter_planes_backward(size, saved, cotangent):
       size, add_row,
       (jnp.zeros(padded.shape, precise), jnp.zeros_like(kernels)))
   return to_padded.astype(padded.dtype), to_kernels
-
-
-_filter_planes.defvjp(_filter_planes_forward, _filter_planes_backward)
 
 
 def _for_each_row(size, add_row, initial):
