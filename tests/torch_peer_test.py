@@ -12,7 +12,7 @@ from jaxdeblur.models import registry
 
 torch = pytest.importorskip('torch')
 
-from benchmarks import torch_drbnet  # noqa: E402
+from studies import torch_drbnet  # noqa: E402
 
 # As for our own network: rounding to float32 alone moves the output by 4e-6.
 TOLERANCE = 1e-5

@@ -5,7 +5,7 @@ that network's names of parameters, layout (channels first) and range of
 pictures (-1 to 1). As there, the dynamic convolution unfolds each pixel's
 neighbours. `jaxdeblur.models.drbnet` cites the tables.
 
-Needs PyTorch: pip install 'jaxdeblur[torch]'.
+Needs PyTorch: pip install -e '.[torch]'.
 """
 
 import torch

@@ -1,10 +1,10 @@
 """Times DRBNet here and in PyTorch, in turns, on a CPU or an NVIDIA GPU.
 
-  pip install 'jaxdeblur[torch]'
-  python -m benchmarks.compare_with_torch
-  python -m benchmarks.compare_with_torch --what forward --width 32 \\
+  pip install -e '.[torch]'
+  python -m studies.compare_with_torch
+  python -m studies.compare_with_torch --what forward --width 32 \\
     --batch 1 --size 256 256
-  python -m benchmarks.compare_with_torch --device gpu --dtype bfloat16 \\
+  python -m studies.compare_with_torch --device gpu --dtype bfloat16 \\
     --what forward --width 32 --batch 1 --size 720 1280 --channels_last
 
 The first times a step of training without the optimiser (forward pass, loss,
@@ -23,7 +23,7 @@ timed until its result is there. Printed are
   GPU, what JAX's program takes by its compiler's plan, and the most that
   PyTorch's allocator gave out in a step.
 
-PyTorch runs eagerly (benchmarks/torch_drbnet.py), with channels first as the
+PyTorch runs eagerly (studies/torch_drbnet.py), with channels first as the
 network was published, or last with --channels_last; with --torch_compile, as
 torch.compile has it. In bfloat16 it runs under torch.autocast. Both frameworks
 may multiply float32 in TF32 on a GPU, and both try algorithms while warming up.
@@ -158,7 +158,7 @@ def _make_jax_step(arguments) -> Step:
 def _make_torch_step(arguments) -> Step:
   import torch
 
-  from benchmarks.torch_drbnet import DRBNet
+  from studies.torch_drbnet import DRBNet
 
   torch.set_num_threads(arguments.threads)
   torch.backends.cudnn.benchmark = True
@@ -304,7 +304,7 @@ def _memory_alone(name: str) -> str:
   if not sys.platform.startswith('linux'):
     return ''
   run = subprocess.run(
-      [sys.executable, '-m', 'benchmarks.compare_with_torch', *sys.argv[1:],
+      [sys.executable, '-m', 'studies.compare_with_torch', *sys.argv[1:],
        '--alone', name], check=True, capture_output=True, text=True)
   return f'{int(run.stdout) / 2 ** 20:.0f}'
 

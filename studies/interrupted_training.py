@@ -1,7 +1,7 @@
 """Kills a training twice, changes its devices half-way, and draws its curve.
 
-  pip install 'jaxdeblur[report]'
-  python -m benchmarks.interrupted_training --photos PHOTOS \\
+  pip install -e '.[report]'
+  python -m studies.interrupted_training --photos PHOTOS \\
     --validation_photos OTHERS --workdir FOLDER --output CURVE.svg
 
 A narrow DRBNet learns from rendered defocus twice. One training runs through on

@@ -1,7 +1,7 @@
 """Times the methods of the dynamic convolution alone, on this device.
 
-  python -m benchmarks.dynamic_convolutions
-  python -m benchmarks.dynamic_convolutions --batch 8 --size 256 256 \\
+  python -m studies.dynamic_convolutions
+  python -m studies.dynamic_convolutions --batch 8 --size 256 256 \\
     --dtype bfloat16
 
 For 7 x 7 kernels and 3 channels, random numbers; image and kernels come and go

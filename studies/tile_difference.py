@@ -3,7 +3,7 @@
 For K3DN, which sees all of a picture at once, so that its tiles cannot be
 exact:
 
-  python -m benchmarks.tile_difference --weights WORKDIR --input PIXEL4_SCENES
+  python -m studies.tile_difference --weights WORKDIR --input PIXEL4_SCENES
 
 prints, for several tiles and halos in pixels, the mean and the largest absolute
 difference over the scenes, in steps of 1/255 (docs/k3dn.md).

@@ -1,8 +1,8 @@
 """How fast each of DRBNet's convolutions is, here and in PyTorch, on a CPU.
 
-  pip install 'jaxdeblur[torch]'
-  python -m benchmarks.convolutions
-  python -m benchmarks.convolutions --width 32 --batch 1 --size 256 256
+  pip install -e '.[torch]'
+  python -m studies.convolutions
+  python -m studies.convolutions --width 32 --batch 1 --size 256 256
 
 For each kind of convolution that the network has: billions of floating-point
 operations a second of its forward pass, of its gradient to pictures and of that
@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from benchmarks.compare_with_torch import describe_versions
+from studies.compare_with_torch import describe_versions
 
 _SECONDS = 0.3  # That each is repeated for.
 _MATRIX_SIZE = 1024
