@@ -10,6 +10,7 @@ from jax.custom_derivatives import SymbolicZero
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.ops.linear import apply_linear
 
 Method = Literal['auto', 'taps', 'unfold', 'pallas']
@@ -47,14 +48,14 @@ def dynamic_conv(
     The filtered image, of the image's shape and type.
 
   Raises:
-    ValueError: the kernels are not square and odd, their batch, height or width
+    UserError: the kernels are not square and odd, their batch, height or width
       is not the image's, or the method is unknown; or 'pallas' is asked for
       with float64, or with kernels or channels too many for a TPU's vector
       memory.
   """
   size = _kernel_size(image.shape, kernels.shape)
   if method not in METHODS:
-    raise ValueError(
+    raise UserError(
         f'Unknown dynamic convolution method {method!r}: choose one of '
         f'{", ".join(METHODS)}.')
   # Named for profiles, and for what counts its products (benchmark/counting).
@@ -95,7 +96,7 @@ def _pallas(image, kernels):
   from jaxdeblur.ops import dynamic_conv_pallas, dynamic_conv_triton
 
   if _sum_type(image, kernels) != jnp.float32:
-    raise ValueError(
+    raise UserError(
         f"The dynamic convolution 'pallas' sums in float32, and got an image "
         f"of {image.dtype} and kernels of {kernels.dtype}: choose 'taps'.")
   image, kernels = (x.transpose(0, 3, 1, 2) for x in (image, kernels))
@@ -232,11 +233,11 @@ def _kernel_size(image_shape, kernels_shape) -> int:
   """Returns k of the k x k kernels, or says what does not fit."""
   size = math.isqrt(kernels_shape[-1])
   if size * size != kernels_shape[-1] or size % 2 == 0:
-    raise ValueError(
+    raise UserError(
         f'Kernels have {kernels_shape[-1]} values a pixel; dynamic convolution '
         'needs k * k of them with k odd (1, 9, 25, 49, ...).')
   if kernels_shape[:3] != image_shape[:3]:
-    raise ValueError(
+    raise UserError(
         f'Kernels are for batch, height, width {kernels_shape[:3]}, the image '
         f'is {image_shape[:3]}: give one kernel a pixel.')
   return size

@@ -10,6 +10,7 @@ from jax.experimental.pallas import tpu as pltpu
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdeblur.errors import UserError
 from jaxdeblur.ops.over_devices import by_batch
 
 # A register holds 8 x 128 float32, and 16 x 128 bfloat16 are packed as one.
@@ -24,7 +25,7 @@ _VMEM_BYTES = 27 * 2 ** 19
 def check_fits(
     image: Float[Array, 'b c h w'], kernels: Float[Array, 'b k2 h w']
 ) -> None:
-  """Raises a ValueError if kernels or channels are too many for a TPU."""
+  """Raises a UserError if kernels or channels are too many for a TPU."""
   _Tiles(image.shape, kernels)
 
 
@@ -41,7 +42,7 @@ def filter_planes(
     The planes of the sums, of the image's type.
 
   Raises:
-    ValueError: kernels or channels too many for a TPU.
+    UserError: kernels or channels too many for a TPU.
   """
   tiles = _Tiles(image.shape, kernels)
   border = [
@@ -152,7 +153,7 @@ class _Tiles:
     border = 4 * 4 * self.channels * (self.height + halo) * _LANES
     widest = (_VMEM_BYTES - border) // column // _LANES * _LANES
     if widest <= 0:
-      raise ValueError(
+      raise UserError(
           f'Kernels of {self.size} x {self.size} for {self.channels} channels '
           "do not fit a TPU's vector memory: choose the dynamic convolution "
           "'taps', not 'pallas'.")

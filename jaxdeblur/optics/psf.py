@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from jaxdeblur.errors import UserError
+
 _SAMPLES = 5  # A pixel's coverage is averaged over 5 x 5 points.
 
 
@@ -21,10 +23,10 @@ def disc(radius: float, edge: float = 1.0, rim: float = 0.0) -> np.ndarray:
     float32 [k, k], k odd, at least 0, with sum 1.
 
   Raises:
-    ValueError: the radius is negative or the edge is not above 0.
+    UserError: the radius is negative or the edge is not above 0.
   """
   if radius < 0 or edge <= 0:
-    raise ValueError(
+    raise UserError(
         f'A disc needs a radius of at least 0 and an edge above 0 px; got '
         f'radius {radius} and edge {edge}.')
   reach = math.ceil(max(radius + edge / 2 - 0.5, 0))
