@@ -127,11 +127,25 @@ def describe_error(job: str, error: Exception) -> str | None:
   if is_out_of_memory(error):
     return _TOO_LITTLE_MEMORY.get(job, _TOO_LITTLE_MEMORY['*']).format(
         (str(error).splitlines() or ['MemoryError'])[0])
+  if isinstance(error, ModuleNotFoundError):
+    package = (error.name or '').partition('.')[0]
+    for extra, packages in _EXTRAS.items():
+      if package in packages:
+        return (f'The package {package} is not installed. It comes with the '
+                f"extra {extra}: in a clone, pip install -e '.[{extra}]'.")
   if isinstance(error, OSError) and error.errno in _MENDABLE:
     place = f'{error.filename}: ' if error.filename else ''
     return f'{place}{error.strerror}.'
   return None
 
+
+# Extra of pyproject.toml -> what a job imports of it.
+_EXTRAS = {
+    'train': ('clu', 'grain', 'optax', 'tensorboard', 'tensorflow',
+              'tensorflow_datasets'),
+    'report': ('jinja2', 'matplotlib'),
+    'baselines': ('skimage',),
+}
 
 # How the arguments of libraries are given, job by job; '*' for all.
 _FLAGS: dict[str, dict[str, str]] = {

@@ -9,7 +9,7 @@ import outside_network  # It registers itself.
 import pytest
 
 import jaxdeblur
-from jaxdeblur import convert, jobs
+from jaxdeblur import checkpoints, convert, jobs
 from jaxdeblur.checkpoints import load_weights
 from jaxdeblur.config import base
 from jaxdeblur.config.model import describe_model
@@ -127,3 +127,26 @@ def test_it_can_only_compute_as_it_can(photos, tmp_path, capsys):
   error = capsys.readouterr().err
   assert "'outsider' has no remat" in error
   assert '--config.compute.remat' in error
+
+
+def test_checkpoints_of_the_first_version_go_on(photos, tmp_path, monkeypatch):
+  """They averaged parameters alone, and stored some of the settings."""
+  config = make_config(photos)
+  config.train.steps = 2
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints, '_unpublished', lambda state: {
+        'step': state.step, 'params': state.params,
+        'opt_state': state.opt_state})
+    run('train', config, workdir=tmp_path)
+  settings = tmp_path / 'checkpoints' / '2' / 'model' / 'metadata'
+  assert json.loads(settings.read_text())['width'] == 3
+  config.train.steps = 3
+  run('train', config, workdir=tmp_path)
+  assert load_weights(tmp_path).path.name == '3'
+
+
+def test_another_networks_checkpoint_is_refused(photos, workdir, capsys):
+  config = make_config(photos)
+  config.model.width = 4
+  assert jobs.run('train', config, jobs.Arguments(workdir=workdir)) == 1
+  assert '(width 3, not 4)' in capsys.readouterr().err

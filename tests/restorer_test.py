@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 import pytest
 
 from jaxdeblur.restoration.restorer import Restorer
@@ -145,3 +146,30 @@ def test_an_unknown_fit_is_said(restorer):
 def test_tiles_of_no_size_are_said(restorer):
   with pytest.raises(ValueError, match='Tiles of -5 px cannot be restored'):
     restorer.restore(np.zeros((8, 8, 3)), tile=-5)
+
+
+def test_a_file_and_a_pil_picture_are_restored_like_their_pixels(
+    restorer, tmp_path):
+  pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+  expected = restorer.restore(pixels)
+  cv2.imwrite(str(tmp_path / 'photo.png'), pixels[..., ::-1])
+  for path in (tmp_path / 'photo.png', str(tmp_path / 'photo.png')):
+    np.testing.assert_array_equal(restorer.restore(path), expected)
+  restored = restorer.restore(Image.fromarray(pixels))
+  assert isinstance(restored, Image.Image) and restored.mode == 'RGB'
+  np.testing.assert_array_equal(np.asarray(restored), expected)
+  grey = restorer.restore(Image.fromarray(pixels[..., 0]))
+  assert grey.mode == 'L' and grey.size == (24, 16)
+
+
+def test_no_tile_and_a_tile_of_zero_mean_the_same(restorer):
+  picture = np.random.default_rng(0).random((24, 40, 3), np.float32)
+  whole = restorer.restore(picture)
+  for tile in (None, 0):
+    np.testing.assert_array_equal(restorer.restore(picture, tile=tile), whole)
+
+
+def test_a_restorer_says_what_it_is(restorer):
+  assert repr(restorer).startswith(
+      '<Restorer: drbnet width=2; 0.05 M parameters; views center; receptive '
+      'field 144 px; weights ')
