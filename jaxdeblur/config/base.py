@@ -11,6 +11,7 @@ import ml_collections
 
 from jaxdeblur import losses
 from jaxdeblur.config.model import describe_model
+from jaxdeblur.models import registry
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -18,7 +19,8 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0            # Of parameters, data and noise.
   config.compilation_cache = ''  # A folder that keeps compiled programs.
-  config.model = describe_model('drbnet')  # The network and its settings.
+  config.model = describe_model(  # The network and its settings.
+      registry.DEFAULT)
   # How networks compute; no checkpoint stores it.
   config.compute = dict(
       dtype='float32',       # Of the convolutions: float32 or bfloat16.

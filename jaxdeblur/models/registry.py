@@ -14,6 +14,7 @@ from jaxdeblur.models.k3dn import K3DN
 from jaxdeblur.models.network import COMPUTE_FIELDS, Network
 from jaxdeblur.suggestion import choose_one
 
+DEFAULT = 'drbnet'  # Of configs that name no network.
 ENTRY_POINTS = 'jaxdeblur.networks'  # Of packages that bring networks.
 
 _NETWORKS: dict[str, type[Network]] = {
