@@ -1,13 +1,13 @@
 r"""DRBNet at the paper's width (Ruan et al. 2022), trained on rendered defocus.
 
 Published: none for this data; the paper trains on LFDOF, then on DPDD. Measured
-by us: not yet. Variants: `single` reads one photograph, `baseline` is the same
+by us: not yet. Variants: `single` reads one photograph; `baseline` is the same
 network without dynamic residual blocks (Tab. S1, 'Our_b').
 
   python run.py --config configs/drbnet.py --workdir WORKDIR \
       --config.data.photos=FOLDER
 
-It also runs the published network's weights:
+This config also converts the published network's weights, and runs them:
 
   python run.py --config configs/drbnet.py --mode convert \
       --input drbnet.pth --output WEIGHTS

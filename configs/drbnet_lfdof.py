@@ -1,18 +1,19 @@
 r"""DRBNet on LFDOF: the first row of the supplement's section 5.
 
-Ruan et al. 2022: restores sharp detail, which differs from the ground truth of
-real photographs ('domain difference', Fig. S7). Published numbers: none that we
-know of. Measured by us: not yet.
+Ruan et al. 2022. It restores sharp detail, which differs from the ground truth
+of real photographs ('domain difference', Fig. S7). Published numbers: none that
+we know of. Measured by us: not yet.
 
   python run.py --config configs/drbnet_lfdof.py --workdir WORKDIR \
       --config.data.data_dir=DATA
 
-DATA is what `--mode prepare --dataset lfdof` has built; docs/datasets.md says
-how. LFDOF has no dual-pixel views, so the variants are `single` and `baseline`;
-configs/drbnet_lfdof_dpdd.py:dual starts from it all the same.
+`--mode prepare --dataset lfdof` builds DATA; docs/datasets.md says how. LFDOF
+has no dual-pixel views, so the variants are `single` and `baseline`.
+configs/drbnet_lfdof_dpdd.py:dual starts from `single` all the same.
 
-Stated: the data, and an absolute error as the loss. Batch, crop, steps and
-learning rate as IFAN; the pyramid's weights and the start are ours.
+The paper states the data, and an absolute error as the loss. Batch, crop, steps
+and learning rate are those of IFAN. The pyramid's weights and the start are
+ours.
 """
 
 import ml_collections

@@ -7,12 +7,11 @@ Measured by us: not yet. Variants: a size (tiny, lightweight, large), then
   python run.py --config configs/k3dn_ddd_syn.py:tiny --workdir WORKDIR \
       --config.data.data_dir=DATA
 
-DATA is what `--mode prepare --dataset ddd_syn` has built; docs/datasets.md says
-how.
+`--mode prepare --dataset ddd_syn` builds DATA; docs/datasets.md says how.
 
-Stated: 4,000 iterations. Ours: one stage, without SRP blocks, as nothing is
-said of two; a crop that fits into the pictures of 480 x 640 px; the rest as in
-configs/k3dn_dpdd.py.
+The paper states 4,000 iterations. These are ours: one stage, without SRP
+blocks, since the paper says nothing of two; a crop that fits into the pictures
+of 480 x 640 px; the rest, as in configs/k3dn_dpdd.py.
 """
 
 import ml_collections

@@ -4,21 +4,21 @@ Published, from the center view alone (`single`; Tab. 8, PSNR and SSIM): tiny
 25.85 dB, 0.794; lightweight 25.95 dB, 0.799; large 26.11 dB, 0.805. From the
 dual-pixel views, lightweight: 26.84 dB (Tab. 9 to 11). Measured by us: not yet.
 
-A variant is a size (tiny, lightweight, large) and, after commas, `single` for
-the single-image mode and `stage2` for the second stage, which trains the SRP
-blocks alone. 9,800 iterations, then 10,200:
+A variant is a size (tiny, lightweight, large) and, after commas, options:
+`single` is the single-image mode; `stage2` is the second stage, which trains
+the SRP blocks alone. The stages take 9,800 iterations, then 10,200:
 
   python run.py --config configs/k3dn_dpdd.py:tiny --workdir STAGE1 \
       --config.data.data_dir=DATA
   python run.py --config configs/k3dn_dpdd.py:tiny,stage2 --workdir STAGE2 \
       --config.data.data_dir=DATA --config.train.init_from=STAGE1
 
-DATA is what `--mode prepare --dataset dpdd_canon` has built; docs/datasets.md
-says how.
+`--mode prepare --dataset dpdd_canon` builds DATA; docs/datasets.md says how.
 
-Stated: iterations, stages, losses, AdamW, learning rate and its cycles, weight
-decay (printed as 10^6, read as 1e-6), clipping. Ours: batch, crop, mirroring
-and turning upside down, statistics frozen in the second stage.
+The paper states iterations, stages, losses, AdamW, the learning rate and its
+cycles, weight decay (printed as 10^6, read as 1e-6) and clipping. These are
+ours: batch, crop, mirroring and turning upside down, and frozen statistics in
+the second stage.
 """
 
 import ml_collections

@@ -7,11 +7,11 @@ Measured by us: not yet. Variants: a size (tiny, lightweight, large), then
   python run.py --config configs/k3dn_rdpd.py:tiny --workdir WORKDIR \
       --config.data.data_dir=DATA
 
-DATA is what `--mode prepare --dataset rdpd` has built; docs/datasets.md says
-how.
+`--mode prepare --dataset rdpd` builds DATA; docs/datasets.md says how.
 
-Stated: 40,000 iterations. Ours: one stage, without SRP blocks, as nothing is
-said of two; the rest as in configs/k3dn_dpdd.py.
+The paper states 40,000 iterations. These are ours: one stage, without SRP
+blocks, since the paper says nothing of two; the rest, as in
+configs/k3dn_dpdd.py.
 """
 
 import ml_collections

@@ -1,8 +1,8 @@
 """What the recipes on recorded pairs share; docs/training.md compares them.
 
-What papers do not state is ours, and marked so: for DRBNet it follows IFAN (Lee
-et al. 2021), whose program the authors of DRBNet started from, with AdamW in
-place of its RAdam.
+Values that a paper does not state are ours, and are marked so. For DRBNet they
+follow IFAN (Lee et al. 2021), whose program the authors of DRBNet started from,
+with AdamW in place of its RAdam.
 """
 
 import ml_collections

@@ -2,9 +2,9 @@ r"""The starter weights: a narrow DRBNet trained on rendered defocus.
 
 Published: none; this network and its data are ours. Measured by us on the 24
 Kodak photographs with rendered blur, PSNR of input -> output: disc radius 2 px
-26.83 -> 29.24 dB, 3.5 px 24.58 -> 27.82 dB, 5 px 23.51 -> 26.75 dB; sharp
-pictures come back at 43.31 dB. 96 minutes on two cores of a CPU beside other
-work. What was trained on what: jaxdeblur/weights/starter.md.
+26.83 -> 29.24 dB, 3.5 px 24.58 -> 27.82 dB, 5 px 23.51 -> 26.75 dB. Sharp
+pictures come back at 43.31 dB. Training took 96 minutes on two cores of a CPU
+beside other work. jaxdeblur/weights/starter.md lists the photographs.
 
   python run.py --config configs/starter.py --workdir WORKDIR \
       --config.data.photos=FOLDER

@@ -7,26 +7,27 @@
   python -m studies.compare_with_torch --device gpu --dtype bfloat16 \\
     --what forward --width 32 --batch 1 --size 720 1280 --channels_last
 
-The first times a step of training without the optimiser (forward pass, loss,
-gradients to all parameters), the others a forward pass. Both networks have the
-same parameters and pictures; their results must agree before anything is timed.
-Then they take turns, so that what else the machine does meets both; each is
-timed until its result is there. Printed are
+The first command times a step of training without the optimizer (forward pass,
+loss, gradients to all parameters). The others time a forward pass. Both
+networks have the same parameters and pictures; their results must agree before
+anything is timed. Then they take turns, so that other work on the machine slows
+both alike. Each is timed until its result is there. Printed are
 
 - seconds: median and quartiles, and the median ratio of neighbouring runs. On a
   busy machine PyTorch's threads, which share the work in equal parts, wait for
   the slowest of them, and the ratio flatters us;
 - core seconds: the median time that cores spent on a step. It depends less on
-  what else runs; with --threads 1, where no thread waits for another, least;
+  other work, and least with --threads 1, where no thread waits for another;
 - memory: the largest resident memory of a process that runs one framework
   alone, counted after its first steps, which in JAX compile (Linux only). On a
-  GPU, what JAX's program takes by its compiler's plan, and the most that
-  PyTorch's allocator gave out in a step.
+  GPU, it is the memory of JAX's program by its compiler's plan, and the most
+  that PyTorch's allocator gave out in a step.
 
 PyTorch runs eagerly (studies/torch_drbnet.py), with channels first as the
-network was published, or last with --channels_last; with --torch_compile, as
-torch.compile has it. In bfloat16 it runs under torch.autocast. Both frameworks
-may multiply float32 in TF32 on a GPU, and both try algorithms while warming up.
+network was published, or last with --channels_last. With --torch_compile it is
+compiled by torch.compile. In bfloat16 it runs under torch.autocast. Both
+frameworks may multiply float32 in TF32 on a GPU, and both try algorithms while
+warming up.
 """
 
 import argparse

@@ -4,11 +4,11 @@
   python -m studies.convolutions
   python -m studies.convolutions --width 32 --batch 1 --size 256 256
 
-For each kind of convolution that the network has: billions of floating-point
-operations a second of its forward pass, of its gradient to pictures and of that
-to its kernel, beside those of a product of large matrices. All on one core, by
-the time that the core spent, so that little depends on what else runs.
-Transposed convolutions are left out.
+For each kind of convolution in the network this prints billions of
+floating-point operations a second: of its forward pass, of its gradient to
+pictures and of its gradient to its kernel, beside those of a product of large
+matrices. All run on one core and are timed by what the core spent, so that they
+depend little on other work. Transposed convolutions are left out.
 """
 
 import argparse

@@ -4,11 +4,12 @@
   python -m studies.dynamic_convolutions --batch 8 --size 256 256 \\
     --dtype bfloat16
 
-For 7 x 7 kernels and 3 channels, random numbers; image and kernels come and go
-with channels last, as inside of a network. Of five times 30 calls, queued one
-after the other, the median's time for one call, in us: forward, and forward
-with the gradients to image and kernels. The largest difference to `unfold`, of
-results and both gradients, is printed beside.
+It filters random numbers with 7 x 7 kernels and 3 channels. Image and kernels
+come and go with channels last, as inside a network. Five times, 30 calls are
+queued one after the other; printed is the time of one call in the median of
+the five, in us: forward, and forward with the gradients to image and kernels.
+The largest difference from `unfold`, of results and both gradients, stands
+beside it.
 """
 
 import argparse

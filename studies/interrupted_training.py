@@ -8,12 +8,12 @@ A narrow DRBNet learns from rendered defocus twice. One training runs through on
 one CPU device. The other is killed (SIGKILL) in its first half, goes on, is
 asked to stop half-way (SIGTERM), goes on with four devices (two that share the
 batch by two that share the parameters, too), is killed again, and goes on to
-the end. Devices are JAX's virtual ones, on one CPU.
+the end. The devices are JAX's virtual ones, on one CPU.
 
-Every part is `run.py` in a process of its own, whose log tells the step. Drawn
-are both curves, as TensorBoard has them, and their difference; printed is what
-was seen. A part that ends otherwise than it should ends all. Called again with
-the same FOLDER, it draws what is there.
+Every part is `run.py` in a process of its own, whose log tells the step. The
+figure shows both curves, as TensorBoard has them, and their difference; the
+differences are printed as well. If a part ends in another way than planned, the
+study ends. Called again with the same FOLDER, it draws what is there.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 """How far a restoration in tiles is from that of the whole picture.
 
-For K3DN, which sees all of a picture at once, so that its tiles cannot be
-exact:
+K3DN sees all of a picture at once, so its tiles cannot be exact:
 
   python -m studies.tile_difference --weights WORKDIR --input PIXEL4_SCENES
 
 prints, for several tiles and halos in pixels, the mean and the largest absolute
-difference over the scenes, in steps of 1/255 (docs/k3dn.md).
+difference over the scenes, in steps of 1/255 (docs/k3dn.md). A halo is the
+surroundings that a tile is restored with, and which are cut off again.
 """
 
 import argparse

@@ -1,9 +1,10 @@
 """DRBNet in PyTorch, to be timed beside ours.
 
-Written from a description of the published network, not from its program, with
-that network's names of parameters, layout (channels first) and range of
-pictures (-1 to 1). As there, the dynamic convolution unfolds each pixel's
-neighbours. `jaxdeblur.models.drbnet` cites the tables.
+It is written from a description of the published network, not from its program,
+with that network's names of parameters, layout (channels first) and range of
+pictures (-1 to 1). Like the published network, it unfolds each pixel's
+neighbours in the dynamic convolution. `jaxdeblur.models.drbnet` cites the
+tables.
 
 Needs PyTorch: pip install -e '.[torch]'.
 """
