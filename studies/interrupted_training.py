@@ -137,7 +137,7 @@ def _read_scalars(workdir: pathlib.Path) -> Scalars:
 
 
 def _join(parts: Scalars, name: str) -> tuple[np.ndarray, np.ndarray]:
-  """Steps and values; of steps made twice, the last."""
+  """Steps and values; of recomputed steps, the last."""
   joined = {}
   for part in parts:
     joined |= part[name]
@@ -157,7 +157,7 @@ def _print_summary(whole: Scalars, interrupted: Scalars) -> None:
     twice = [abs(again[step] / ends[step] - 1) for step in again
              if step in ends]
     print(f'Last seen step {max(ends)}, gone on before {min(again)}: '
-          f'{len(twice)} reported losses made twice'
+          f'{len(twice)} reported losses recomputed after the kills'
           + (f', differing by {max(twice):.1e} at most.' if twice else '.'))
   steps, difference = _difference(whole, interrupted)
   changed = steps >= starts[2]

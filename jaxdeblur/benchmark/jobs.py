@@ -176,7 +176,7 @@ def _write(
 def _draw(draw, output: pathlib.Path, result: Any) -> None:
   if importlib.util.find_spec('matplotlib') is None:
     print('There is no plot: it is drawn with matplotlib, not installed here '
-          '(pip install matplotlib).')
+          "(pip install -e '.[report]').")
     return
   draw(output / PLOT_NAME, result)
   print(f'Written: {output / PLOT_NAME}')

@@ -143,8 +143,8 @@ def describe_devices(topology: str) -> list[Any]:
         topology, platform='tpu', **options).devices)
   except (RuntimeError, ImportError) as error:
     raise MissingPackageError(
-        'Compiling for TPUs needs libtpu on Linux: pip install libtpu '
-        f'({first_lines(error)})') from error
+        'Compiling for TPUs needs libtpu on Linux, the extra tpu: pip install '
+        f"-e '.[tpu]' ({first_lines(error)})") from error
 
 
 def first_lines(error: Exception) -> str:
