@@ -30,7 +30,7 @@ from orbax.checkpoint.checkpoint_managers import (
 
 from jaxdeblur.errors import MissingPackageError, UserError
 from jaxdeblur.models import compute as how, feature_networks, registry
-from jaxdeblur.suggestion import choose_one
+from jaxdeblur.suggestion import choose_one, did_you_mean
 
 PICKS = ('latest', 'best')
 
@@ -221,7 +221,7 @@ def _find_weights(path: epath.PathLike, pick: str) -> epath.Path:
   if not path.exists():
     raise CheckpointError(
         f"{path} does not exist: give 'starter', a folder of weights or the "
-        'workdir of a training.')
+        f'workdir of a training.{did_you_mean(path.name, SHIPPED)}')
   if (path / 'params').is_dir():
     return path
   for folder in (path / 'checkpoints', path):

@@ -225,7 +225,7 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   from jaxdeblur.restoration import restore, restorer
   from jaxdeblur.restoration.options import RestoreOptions
   started = time.perf_counter()
-  options = RestoreOptions(tile=config.restore.tile, fit=config.restore.fit)
+  options = RestoreOptions.from_config(config.restore.to_dict())
   tasks = restore.plan_tasks(
       arguments.output,
       [path for path in (arguments.input, *arguments.more_inputs) if path],

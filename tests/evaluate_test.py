@@ -106,7 +106,7 @@ def test_the_best_checkpoint_of_a_training_is_scored_where_asked_for(
     digests[step] = weights.digest()
   # What it makes of the pictures does not matter here.
   monkeypatch.setattr(
-      Restorer, 'restore', lambda self, picture, **options: picture)
+      Restorer, 'restore', lambda self, views, **options: views['center'])
   for pick, step in (('latest', 4), ('best', 2)):
     config = starter.get_config()
     config.eval.radii, config.restore.pick = (2.0,), pick

@@ -72,7 +72,8 @@ def evaluate(
   metrics = choose_metrics(config.eval, cases.has_sharp)
   method = choose_method(
       config.eval, lambda: _load(config, weights),
-      RestoreOptions(tile=config.restore.tile, fit=protocol.fit))
+      RestoreOptions.from_config(
+          config.restore.to_dict() | {'fit': protocol.fit}))
   _check_views(method, cases, protocol.name)
   rows, failures = [], []
   with tqdm.tqdm(total=cases.count, unit='picture') as bar:

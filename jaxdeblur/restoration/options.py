@@ -1,5 +1,6 @@
 """How pictures are restored: one object, passed and recorded whole."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -46,6 +47,13 @@ class RestoreOptions:
     if self.fit not in FITS:
       raise UserError(
           f'fit is {self.fit!r}: {choose_one(self.fit, FITS)}', argument='fit')
+
+  @classmethod
+  def from_config(cls, section: Mapping[str, Any]) -> 'RestoreOptions':
+    """Takes the options that `config.restore` has, all of them by name."""
+    return cls(**{field.name: section[field.name]
+                  for field in dataclasses.fields(cls)
+                  if field.name in section})
 
   def to_json(self) -> dict[str, Any]:
     """All options, for a record."""
