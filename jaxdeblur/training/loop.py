@@ -57,8 +57,8 @@ def train(
   SIGTERM makes it save and return early; called again, it goes on.
 
   Args:
-    config: of `configs/`; fields `seed`, `model`, `data`, `train`, `mesh`,
-      `distributed`, `validation`.
+    config: of `configs/`; fields `seed`, `model`, `compute`, `data`, `train`,
+      `mesh`, `distributed`, `validation`.
     workdir: where checkpoints and TensorBoard logs go, the same for all
       processes: a folder, or a place in a bucket, gs://BUCKET/FOLDER.
 
@@ -70,7 +70,7 @@ def train(
       state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
     OSError: nothing can be written in `workdir`.
-    ValueError: the devices cannot share the batch, or the config names what
+    UserError: the devices cannot share the batch, or the config names what
       there is not, or is there twice.
   """
   start_processes(config.distributed)
@@ -92,14 +92,10 @@ def train(
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
         model, state, _load_first_weights(config.train.init_from))
-  train_step = jit_train_step(
-      model, optimizer, config.train, mesh, shardings)
   # Traced first: what cannot be trained leaves no folder behind.
-  view = jax.ShapeDtypeStruct(
-      (config.train.batch_size, *config.data.crop, 3), np.float32,
-      sharding=partitioning.pictures(mesh))
-  traced = train_step.trace(
-      state, dict.fromkeys(views_to_train(model), view), frozen)
+  traced = _trace_step(
+      config, mesh, model, state, frozen,
+      jit_train_step(model, optimizer, config.train, mesh, shardings))
   checkpoints = TrainingCheckpoints(
       workdir, registry.complete_settings(config.model.to_dict()),
       keep=config.train.keep_checkpoints,
@@ -123,6 +119,16 @@ def train(
     # From here on SIGTERM saves first, and waits until that is written; a
     # compilation it ends at once.
     return run.make_steps(state, last.enter_context(Preemption()))
+
+
+def _trace_step(
+    config, mesh, model, state, frozen, train_step
+) -> jax.stages.Traced:
+  view = jax.ShapeDtypeStruct(
+      (config.train.batch_size, *config.data.crop, 3), np.float32,
+      sharding=partitioning.pictures(mesh))
+  return train_step.trace(
+      state, dict.fromkeys(views_to_train(model), view), frozen)
 
 
 def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:
