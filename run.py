@@ -3,7 +3,7 @@
   python run.py --config configs/starter.py --mode restore \
       --input PHOTO_OR_FOLDER --output FOLDER
 
-With --help, and --config if one is chosen, lists all flags and fields.
+--help lists all flags and fields; with --config, that config's values.
 """
 
 import pathlib
@@ -17,15 +17,15 @@ from jaxdeblur.log_lines import choose_log_lines
 
 _CONFIG = command_line.define()
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'The training: its checkpoints and logs. Or, but for '
-    'train, a folder of weights.')
+    'workdir', None, 'The folder of a training, for its checkpoints and logs. '
+    'Other jobs than train also take a folder of weights.')
 _MODE = flags.DEFINE_string(
     'mode', 'train', f'The job: {", ".join(jobs.JOBS)}.')
 _INPUT = flags.DEFINE_string(
-    'input', None, 'restore: a photograph or a folder of them; eval: a folder '
-    'of what the protocol reads; compare: scores of an evaluation; convert: '
-    'weights or a checkpoint; prepare: the downloaded dataset; patches: a '
-    'folder of pairs to cut.')
+    'input', None, 'restore: a photograph or a folder of them; eval: the '
+    'folder that the protocol reads; compare: scores of an evaluation; '
+    'convert: weights or a checkpoint; prepare: the downloaded dataset; '
+    'patches: a folder of pairs to cut.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
 _REPORT = flags.DEFINE_string(
     'report', None, 'eval: the folder for a page with scores and pictures.')
@@ -36,7 +36,7 @@ _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'The folder of the built datasets.')
 _OVERWRITE = flags.DEFINE_bool(
     'overwrite', False,
-    'restore, eval, prepare, bench: replace what exists already.')
+    'restore, eval, prepare, bench: replace results that exist already.')
 _DEBUG = flags.DEFINE_bool('debug', False, 'Keep the traceback of each error.')
 
 
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-  """Parses the command line; what is wrong with it is one sentence."""
+  """Parses the command line; prints one sentence if it is wrong."""
   asks_for_help = any(flag.lstrip('-') in ('help', 'h') and flag[:1] == '-'
                       for flag in argv)
   try:
@@ -77,7 +77,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 def _print_help(argv: list[str]) -> None:
-  """The flags, and each field of the config that is chosen, or of the base."""
+  """Prints the flags, and every field of the chosen config, or of the base."""
   print(__doc__)
   print('Flags:')
   for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):

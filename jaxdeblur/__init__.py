@@ -4,8 +4,8 @@
   model = jaxdeblur.load('starter')
   restored = model.restore(picture)
 
-What is named here is imported when it is used the first time: `import
-jaxdeblur` alone loads neither JAX nor TensorFlow.
+These names are imported when they are first used: `import jaxdeblur` alone
+loads neither JAX nor TensorFlow.
 """
 
 import importlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __version__ = '0.2.0'
 
-# Name -> module, and its name there if that differs.
+# Name -> module, with the name in that module if it differs.
 _EXPORTS = {
     'RestoreOptions': 'restoration.options',
     'Restorer': 'restoration.restorer',

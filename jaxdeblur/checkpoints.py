@@ -3,8 +3,9 @@
 A folder of weights holds Orbax items: `model`, the network's name and settings
 as JSON; `params`, its parameters; and, if it has other variables (averages of
 batch normalisation, constants), `collections`. A training checkpoint is such a
-folder (its `params` are the moving average), with two items more: `training`,
-the TrainState without the average, and `iterator`, the position in the data.
+folder, whose `params` are the moving average. It has two more items:
+`training`, the TrainState without the average, and `iterator`, the position in
+the data.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,13 +36,13 @@ from jaxdeblur.suggestion import choose_one, did_you_mean
 PICKS = ('latest', 'best')
 
 _FOLDER = epath.Path(__file__).parent / 'weights'
-SHIPPED = ('starter', 'squeezenet')  # What comes with the package.
+SHIPPED = ('starter', 'squeezenet')  # Weights that come with the package.
 
 Variables = Mapping[str, Any]  # Nested dicts of arrays.
 
 
 class CheckpointError(UserError):
-  """A checkpoint is missing, damaged, or another network's."""
+  """A checkpoint is missing, damaged, or of another network."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Weights:
   """A network and its trained parameters.
 
   Attributes:
-    settings: what `registry.create` takes: the network's name and settings.
-      Or the name of a feature network.
+    settings: the network's name and settings, as for `registry.create`; or the
+      name of a feature network.
     model: the network.
     variables: 'params' and the network's other collections, float32.
-    path: where they were read.
+    path: the folder that they were read from.
   """
   settings: Mapping[str, Any]
   model: nn.Module
@@ -65,7 +66,7 @@ class Weights:
     return self.variables['params']
 
   def digest(self) -> str:
-    """SHA-256 over the variables' names and values, its first 16 digits."""
+    """The first 16 digits of SHA-256 over the variables' names and values."""
     digest = hashlib.sha256()
     flat = traverse_util.flatten_dict(dict(self.variables), sep='/')
     for name in sorted(flat):
@@ -79,11 +80,11 @@ class ShippedWeights:
   """Weights that come with the package.
 
   Attributes:
-    name: what `jaxdeblur.load` takes.
+    name: their name for `jaxdeblur.load`.
     network: the network's name.
     views: the views that it reads.
-    parameters: how many it has.
-    size: of the folder, bytes.
+    parameters: the number of its parameters.
+    size: size of the folder, bytes.
   """
   name: str
   network: str
@@ -93,7 +94,7 @@ class ShippedWeights:
 
 
 def list_weights() -> list[ShippedWeights]:
-  """The weights that come with the package and restore pictures."""
+  """Lists the weights that come with the package and restore pictures."""
   return [
       described for name in SHIPPED
       if (described := _describe_shipped(name)) is not None]
@@ -125,7 +126,7 @@ def save_weights(
     path: the folder; it must not exist yet.
     settings: the network's name and settings.
     variables: 'params' and the network's other collections, if any.
-    dtype: of the variables on disk; reading always gives float32.
+    dtype: number type of the variables on disk; reading always gives float32.
   """
   path = _absolute(path)
   if path.exists():
@@ -140,7 +141,7 @@ def save_weights(
 
 
 def _split(variables: Variables) -> dict[str, Variables]:
-  """Groups variables as the items they are saved in."""
+  """Groups variables into the items that they are saved in."""
   others = {name: value for name, value in variables.items()
             if name != 'params'}
   items = {'params': variables['params']}
@@ -152,18 +153,18 @@ def load_weights(
     pick: str = 'latest',
     compute: how.Compute = how.DEFAULT,
 ) -> Weights:
-  """Reads the weights of 'starter', a folder of weights or of training.
+  """Reads weights by name, or from a folder of weights or of a training.
 
   Args:
     path: 'starter' or 'squeezenet', the weights that come with the package; a
       folder of weights; a training checkpoint; or a training's workdir.
-    pick: which checkpoint of a training: 'latest', or 'best', the one with the
-      highest PSNR in validation.
-    compute: how the network is to compute; its parameters stay float32.
+    pick: the checkpoint of a training to read: 'latest', or 'best', which has
+      the highest PSNR in validation.
+    compute: how the network computes; its parameters stay float32.
 
   Raises:
     CheckpointError: there is no checkpoint, or it cannot be read.
-    UserError: there is no such pick, or the network cannot compute like this.
+    UserError: there is no such pick, or the network cannot compute this way.
   """
   if pick not in PICKS:
     raise UserError(
@@ -183,7 +184,7 @@ def load_weights(
 
 
 def _read_variables(folder: epath.Path, model: nn.Module) -> Variables:
-  # On one device, whatever mesh wrote it.
+  # On one device, whatever mesh wrote them.
   sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   target = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
@@ -194,14 +195,14 @@ def _read_variables(folder: epath.Path, model: nn.Module) -> Variables:
           name: ocp.args.StandardRestore(item)
           for name, item in _split(target).items()}))
     return {'params': items['params'], **(items.get('collections') or {})}
-  except Exception as error:  # Of whatever reads what is damaged.
+  except Exception as error:  # Damaged files raise errors of many libraries.
     raise CheckpointError(
         f'{folder} cannot be read as the parameters of '
         f'{type(model).__name__}: {_first_line(error)}') from error
 
 
 def abstract_variables(model: nn.Module) -> Variables:
-  """Shapes and types of a network's variables, without computing any."""
+  """Shapes and types of a network's variables, without computing them."""
   if isinstance(model, feature_networks.FeatureNetwork):
     return feature_networks.abstract_variables(model)
   height, width = model.smallest_multiple
@@ -211,7 +212,7 @@ def abstract_variables(model: nn.Module) -> Variables:
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:
-  """Orbax takes no relative paths; gs://BUCKET and the like are whole."""
+  """Makes a path absolute for Orbax; gs://BUCKET and the like are already."""
   path = epath.Path(path)
   return path if '://' in str(path) else path.absolute()
 
@@ -249,7 +250,7 @@ def _find_best(folder: epath.Path, steps: list[int]) -> epath.Path:
 
 
 def _list_steps(folder: epath.Path) -> list[int]:
-  """Steps of finished checkpoints: Orbax names unfinished ones otherwise."""
+  """Lists finished checkpoints; Orbax gives unfinished ones other names."""
   if not folder.is_dir():
     return []
   return [int(child.name) for child in folder.iterdir() if child.name.isdigit()]
@@ -268,7 +269,7 @@ class TrainingCheckpoints:
   """A training's checkpoints in workdir/checkpoints/STEP.
 
   Attributes:
-    settings: of the network that is trained.
+    settings: settings of the trained network.
   """
 
   def __init__(
@@ -281,15 +282,15 @@ class TrainingCheckpoints:
     """Opens the checkpoints of `workdir`.
 
     Args:
-      workdir: of the training; it is made if need be.
-      settings: of the network that is trained.
-      keep: number of latest checkpoints that are kept.
-      keep_best: number of checkpoints kept besides, those with the highest PSNR
-        in validation.
+      workdir: the training's folder, which is made if it does not exist.
+      settings: settings of the trained network.
+      keep: number of latest checkpoints to keep.
+      keep_best: number of checkpoints with the highest PSNR in validation to
+        keep as well.
 
     Raises:
       OSError: nothing can be written there.
-      MissingPackageError: it is a bucket, and Orbax lacks what it needs.
+      MissingPackageError: it is a bucket, and Orbax lacks a package for it.
     """
     self.settings = registry.complete_settings(settings)
     folder = _absolute(workdir) / 'checkpoints'
@@ -319,12 +320,12 @@ class TrainingCheckpoints:
     """Saves a TrainState; writes in the background.
 
     Args:
-      state: what is saved, at its step.
+      state: the state to save, at its step.
       iterator_state: the position in the data.
-      validation_psnr: in dB, if there has been validation.
+      validation_psnr: PSNR in validation, dB; None without validation.
 
     Raises:
-      CheckpointError: it, or the one before, cannot be written.
+      CheckpointError: this checkpoint or the last one cannot be written.
     """
     metrics = None if validation_psnr is None else {'psnr': validation_psnr}
     items = ocp.args.Composite(
@@ -333,7 +334,7 @@ class TrainingCheckpoints:
         iterator=ocp.args.JsonSave(dict(iterator_state)),
         **{name: ocp.args.StandardSave(item)
            for name, item in _published(state).items()})
-    with self._explained_failure():  # Of this one, or of the one before.
+    with self._explained_failure():  # Of this checkpoint or of the last one.
       self._manager.save(int(state.step), args=items, metrics=metrics)
 
   def restore(self, state: Any) -> tuple[Any, dict[str, Any]]:
@@ -359,7 +360,7 @@ class TrainingCheckpoints:
            for name, target in self._describe_targets(step, state).items()})
     collections = dict(items.get('collections') or {})
     training = dict(items['training'])
-    # Checkpoints of version 0.1.0 and older averaged parameters alone.
+    # Up to version 0.1.0, checkpoints averaged only the parameters.
     live = training.pop(_LIVE, None) or {
         name: collections[name] for name in state.ema_statistics}
     averaged = {name: jax.tree.map(jnp.copy, collections[name])
@@ -383,7 +384,7 @@ class TrainingCheckpoints:
           'workdir or the same network.', argument='workdir')
 
   def _describe_targets(self, step: int, state: Any) -> dict[str, Any]:
-    """Shapes and shardings of what is read."""
+    """Describes the shapes and shardings of the arrays to read."""
     training = _unpublished(state)
     if _LIVE in training and not self._has_live_statistics(step):
       del training[_LIVE]
@@ -396,12 +397,12 @@ class TrainingCheckpoints:
     try:
       return f"'{_LIVE}'" in (folder / '_METADATA').read_text()
     except OSError:
-      return True  # Then reading it says what is wrong.
+      return True  # Reading it will then say what is wrong.
 
   def _read(self, step: int, **items: Any) -> Any:
     try:
       return self._manager.restore(step, args=ocp.args.Composite(**items))
-    except Exception as error:  # Of whatever reads what is damaged.
+    except Exception as error:  # Damaged files raise errors of many libraries.
       folder = epath.Path(self._manager.directory)
       others = [other for other in _list_steps(folder) if other != step]
       then = f'go on from step {max(others)}' if others else 'start anew'
@@ -437,8 +438,8 @@ def _read_psnr(metrics: Mapping[str, float]) -> float:
   return metrics['psnr']
 
 
-# Batch normalisation's averages as they are trained with; those that are
-# published are averaged over steps, as the parameters.
+# Batch normalisation's averages as used in training. The published ones are
+# averaged over steps, like the parameters.
 _LIVE = 'live_statistics'
 
 
@@ -447,7 +448,7 @@ def _published(state: Any) -> dict[str, Any]:
 
 
 def _unpublished(state: Any) -> dict[str, Any]:
-  """What only goes on training needs."""
+  """Selects what is needed only to continue the training."""
   items = {'step': state.step, 'params': state.params,
            'opt_state': state.opt_state}
   live = {name: state.collections[name] for name in state.ema_statistics}

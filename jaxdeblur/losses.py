@@ -1,18 +1,18 @@
 """Training losses.
 
-A loss that a config can name is declared: a function (restored, views) ->
-scalar. Its other arguments, by name and with defaults, are its options. One
-decorated function is all that it takes: `config.train.losses.NAME` then has its
-weight and its options.
+A declared loss is a function (restored, views) -> scalar that a config can
+name. Its other arguments, by name and with defaults, are its options. One
+decorated function suffices: `config.train.losses.NAME` then has its weight and
+its options.
 
   @declare('absolute')
   def compare_absolutely(restored, views, *, power=1.0):
     return (jnp.abs(restored.estimate - views['sharp']) ** power).mean()
 
-Its docstring describes the loss in its first line, and its options below
-'Args:'; `--help` prints both.
+The first line of its docstring describes the loss, and the entries below
+'Args:' describe the options; `--help` prints both.
 
-The functions below the declared ones compare pictures, and serve these.
+The declared losses use the functions below them, which compare pictures.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,12 +39,12 @@ class Loss:
   """A declared loss.
 
   Attributes:
-    name: by which a config names it.
+    name: its name in a config.
     function: (restored, views, **options) -> scalar; with `frozen`, the frozen
       network's variables follow the views.
-    reblurs: whether the network has to blur its result again.
-    frozen: whether it compares by a frozen network, which its options `network`
-      and `weights` name.
+    reblurs: whether it needs the reblurred picture.
+    frozen: whether it compares features of a frozen network, which its options
+      `network` and `weights` name.
   """
   name: str
   function: Callable[..., Float[Array, '']]
@@ -73,7 +73,7 @@ def declare(
 
 
 def default_options() -> dict[str, dict[str, Any]]:
-  """`config.train.losses`: each declared loss with weight 0 and its options."""
+  """`config.train.losses`: all declared losses, weights 0, their options."""
   return {name: {'weight': 0.0, **loss.options}
           for name, loss in LOSSES.items()}
 
@@ -85,13 +85,13 @@ def compare_pyramids(
     *,
     scales: Sequence[float] = (0.1, 0.1, 0.2, 1.0),
 ) -> Float[Array, '']:
-  """Charbonnier error of the pyramid's estimates, or of the one estimate.
+  """Charbonnier error, summed over the estimates of the network's pyramid.
 
   Args:
     restored: what the network returned.
     views: the batch's views, with 'sharp'.
-    scales: weight of each estimate, from the coarsest to the finest; of a
-      network without a pyramid the last one alone counts.
+    scales: weight of each estimate, from the coarsest to the finest; only the
+      last one counts for a network without a pyramid.
   """
   if not restored.pyramid:
     return scales[-1] * charbonnier(restored.estimate, views['sharp'])
@@ -107,7 +107,7 @@ def compare_details(
   Args:
     restored: what the network returned.
     views: the batch's views, with 'sharp'.
-    scales: number of levels of Gaussian pyramids that it is summed over.
+    scales: number of levels of a Gaussian pyramid to sum over.
   """
   return deblurring_loss(restored.estimate, views['sharp'], scales)
 
@@ -116,8 +116,8 @@ def compare_details(
 def compare_reblurred(restored: Restored, views: Views) -> Float[Array, '']:
   """Squared error of the reblurred picture (K3DN's reblurring loss).
 
-  Against the center view. Ours: the paper does not say which blurred picture is
-  meant.
+  It is compared with the center view. This is ours: the paper does not say
+  which blurred picture it means.
   """
   return reblurring_loss(restored.reblurred, views['center'])
 
@@ -132,15 +132,15 @@ def compare_features(
     weights: str = '',
     layers: Sequence[str] = (),
 ) -> Float[Array, '']:
-  """Difference of the features of a frozen network ('perceptual loss').
+  """Difference of features in a frozen network ('perceptual loss').
 
   Args:
     restored: what the network returned.
     views: the batch's views, with 'sharp'.
-    variables: the frozen network's.
+    variables: the frozen network's variables.
     network: the frozen network, squeezenet or vgg19.
-    weights: folder of its weights; those that come with the package if empty.
-    layers: of it that are compared; its usual ones if there are none.
+    weights: folder of its weights; '' takes those that come with the package.
+    layers: its layers to compare; () takes its usual ones.
   """
   del weights  # They are read already.
   return feature_loss(
@@ -164,8 +164,8 @@ def pyramid_charbonnier(
 ) -> Float[Array, '']:
   """Weighted sum of the Charbonnier losses of a pyramid's estimates.
 
-  Each estimate is compared with the mean of the sharp picture over the pixels
-  that it stands for.
+  Each value of an estimate is compared with the mean of the sharp picture over
+  the pixels that it stands for.
 
   Args:
     pyramid: estimates, from the coarsest to the finest.
@@ -190,7 +190,7 @@ def edge_loss(
 ) -> Float[Array, '']:
   """Charbonnier loss of the details finer than a Gaussian pyramid's level.
 
-  As MPRNet has it, which K3DN follows: u - g(4 g(u)[::2, ::2], zeros between).
+  As in MPRNet, which K3DN follows: u - g(4 g(u)[::2, ::2], zeros between).
   """
   return charbonnier(_details(restored), _details(sharp))
 
@@ -200,7 +200,7 @@ def frequency_loss(
 ) -> Float[Array, '']:
   """Mean modulus of the difference of the channels' unnormalised spectra.
 
-  As DeepRFT has it, which K3DN follows.
+  As in DeepRFT, which K3DN follows.
   """
   return jnp.abs(jnp.fft.fft2(restored - sharp, axes=(1, 2))).mean()
 
@@ -210,11 +210,11 @@ def deblurring_loss(
     sharp: Float[Array, 'b h w c'],
     scales: int = 3,
 ) -> Float[Array, '']:
-  """K3DN's: Charbonnier + 0.05 edge + 0.01 frequency, summed over scales.
+  """K3DN's loss: Charbonnier + 0.05 edge + 0.01 frequency, summed over scales.
 
-  Yang et al. 2023, supplement A. The paper's network has one output and does
-  not say what the scales are; ours are levels of Gaussian pyramids of both
-  pictures. Heights and widths are multiples of 2 ** (scales - 1).
+  Yang et al. 2023, supplement A. Their network has one output, and they do not
+  say what the scales are; ours are levels of Gaussian pyramids of both
+  pictures. Heights and widths must be multiples of 2 ** (scales - 1).
   """
   total = jnp.zeros(())
   for scale in range(scales):
@@ -242,28 +242,28 @@ def feature_loss(
 ) -> Float[Array, '']:
   """How differently a trained network sees two pictures ('perceptual loss').
 
-  The mean of |features of restored - features of sharp|, relative to the mean
+  The mean of |features of restored - features of sharp| is divided by the mean
   of |features of sharp| of the same picture and layer, so that networks and
-  layers count alike whatever the range of their features; then the mean over
-  layers and pictures. 0 for equal pictures, without a gradient.
+  layers count equally, whatever the range of their features. Then it is
+  averaged over layers and pictures. Equal pictures give 0, without a gradient.
 
   DRBNet's second stage takes a VGG feature loss instead of the absolute error.
   No source states its network, layers and distance: these are ours.
 
   Args:
-    network: which is frozen: it has no gradient.
-    variables: the network's.
-    restored: in [0, 1] but for over- and undershoot.
+    network: the frozen network; it gets no gradient.
+    variables: the network's variables.
+    restored: in [0, 1] apart from over- and undershoot.
     sharp: the ground truth in [0, 1].
-    layers: of the network; its `compared_layers` if there are none.
+    layers: layers of the network; () takes its `compared_layers`.
 
   Raises:
     UserError: the network has no such layer, or the pictures are too small for
       one.
   """
   variables = lax.stop_gradient(variables)
-  # Mirrored, or SqueezeNet would see little of the border, and of an even
-  # size's last row nothing.
+  # Mirror the border: otherwise SqueezeNet would see little of it, and nothing
+  # of the last row of an even size.
   features, targets = (
       network.apply(variables, jnp.pad(
           picture, ((0, 0), (3, 3), (3, 3), (0, 0)), mode='reflect'))
@@ -305,7 +305,7 @@ def _halve(x):
   return shrink_by_mean(_filter_separably(x, _BINOMIAL, 'reflect'), 2)
 
 
-# Where a picture leaves a network cold, nothing is divided by 0.
+# Avoids a division by 0 if a picture activates no features.
 _SMALLEST_FEATURES = 1e-3
 
 _GAUSSIAN = np.array([0.05, 0.25, 0.4, 0.25, 0.05])
@@ -313,7 +313,7 @@ _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def _filter_separably(x, taps, border):
-  """Filters rows and columns with five taps, symmetric ones."""
+  """Filters rows and columns with a symmetric kernel of five taps."""
   for axis in (1, 2):
     length = x.shape[axis]
     padding = [(2, 2) if i == axis else (0, 0) for i in range(x.ndim)]

@@ -11,7 +11,7 @@ from jaxdeblur.suggestion import closest
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Raises a UserError that names every field which the base does not have.
+  """Raises a UserError that names every field that the base lacks.
 
   Fields of `model` are the network's settings, which the registry checks.
   """
@@ -31,7 +31,7 @@ def list_leaves(
 ) -> Iterator[str]:
   """Yields the names of all fields, such as 'train.steps'.
 
-  A section without fields is named itself.
+  An empty section is yielded by its own name.
   """
   for name, value in config.items():
     if isinstance(value, Mapping | ml_collections.ConfigDict) and len(value):
@@ -53,7 +53,7 @@ def hint(field: str, config: ml_collections.ConfigDict) -> str:
   """' (did you mean config.train.steps?)', or '' where no field is close."""
   leaves = list(list_leaves(config))
   section, _, name = field.rpartition('.')
-  # In its own section first, then one of its name in another section.
+  # First look in the field's own section, then for its name in another one.
   siblings = {leaf.removeprefix(f'{section}.'): leaf for leaf in leaves
               if leaf.rpartition('.')[0] == section}
   same = [leaf for leaf in leaves if leaf.rpartition('.')[2] == name]

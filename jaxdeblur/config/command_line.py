@@ -24,10 +24,10 @@ def define(
     flag_values: flags.FlagValues = flags.FLAGS,
     argv: Sequence[str] | None = None,
 ) -> flags.FlagHolder:
-  """Defines --config, and --config.ANY.FIELD for those in `argv`.
+  """Defines --config, and --config.ANY.FIELD for the fields in `argv`.
 
   Args:
-    flag_values: where to.
+    flag_values: where the flags are defined.
     argv: the command line; this program's own by default.
   """
   return config_flags.DEFINE_config_file(
@@ -46,15 +46,16 @@ def parse(
     flag_values: where --config is defined, and perhaps other flags.
 
   Returns:
-    What is left: the program's name and arguments that are no flags.
+    The program's name and the arguments that are no flags.
 
   Raises:
-    CommandLineError: as one sentence; names that are close are suggested.
+    CommandLineError: the command line is wrong; one sentence says how, and
+      suggests names that are close.
   """
   argv = _find_recipe(list(argv))
   try:
     return flag_values(argv)
-  except UserError as error:  # Of a config file.
+  except UserError as error:  # From a config file.
     raise CommandLineError(str(error)) from error
   except (AttributeError, KeyError) as error:
     raise CommandLineError(_describe_unknown(argv, error)) from error
@@ -149,8 +150,8 @@ def _load_plain(argv: Sequence[str]) -> ml_collections.ConfigDict | None:
 
 
 def _last_line(error: Exception) -> str:
-  """The sentence; the traceback of a config's own error comes before it."""
+  """The last line of an error: tracebacks of a config file come before it."""
   lines = str(error.args[0] if error.args else error).strip().splitlines()
   text = lines[-1].strip() if lines else type(error).__name__
-  # Of an exception in a config file, its class comes first.
+  # An exception in a config file begins with its class.
   return re.sub(r'^[\w.]*(Error|Exception): ', '', text)

@@ -20,7 +20,7 @@ _INDENT = '      '
 
 @functools.cache
 def describe_fields() -> dict[str, str]:
-  """Field of the base, such as 'train.steps' -> its comment; sections too."""
+  """Maps each field and section, such as 'train.steps', to its comment."""
   source = textwrap.dedent(inspect.getsource(base.get_config))
   lines = source.splitlines()
   described = {}
@@ -42,7 +42,7 @@ def describe_fields() -> dict[str, str]:
 
 
 def describe_model_fields(name: str) -> dict[str, str]:
-  """Field such as 'model.width' -> its description, of the network `name`."""
+  """Maps fields, such as 'model.width', of a network to their descriptions."""
   return {f'model.{field}': text for field, text in list_settings(name).items()}
 
 
@@ -59,11 +59,11 @@ def read_entries(docstring: str, heading: str) -> dict[str, str]:
 
 
 def list_help(config: ml_collections.ConfigDict) -> Iterator[str]:
-  """Yields the lines of a help on every field, with the config's values."""
+  """Yields the help on every field, with the config's values, as lines."""
   described = dict(describe_fields())
   if 'name' in config.model:
     described |= describe_model_fields(config.model.name)
-  yield 'Fields of the config, with the values of this one:'
+  yield 'Fields of the config, with their values:'
   yield from _list_section('', config, described)
 
 
@@ -71,7 +71,7 @@ def _list_section(
     section: str, values: ml_collections.ConfigDict,
     described: Mapping[str, str]
 ) -> Iterator[str]:
-  """Fields in the base's order, which a config does not keep."""
+  """Lists fields in the base's order; a config does not keep that order."""
   order = {field: place for place, field in enumerate(described)}
   prefix = f'{section}.' if section else ''
   for name in sorted(
@@ -106,11 +106,11 @@ def _shown(value: Any) -> str:
 
 
 def _read_comment(lines: list[str], line: int) -> str:
-  """The comment after a line, counted from 1, and in those that follow."""
+  """Reads the comment after a line, counted from 1, and below it."""
   _, _, comment = lines[line - 1].partition('  # ')
   parts = [comment.strip()]
   for following in lines[line:]:
-    # A comment at the margin of the fields begins a group.
+    # A comment with a smaller indent is a heading of the fields below it.
     indent = len(following) - len(following.lstrip())
     if not following.lstrip().startswith('# ') or indent < 12:
       break
@@ -124,7 +124,7 @@ def _describe_losses() -> dict[str, str]:
     doc = inspect.cleandoc(loss.function.__doc__ or '')
     options = read_entries(doc, 'Args')
     described[f'train.losses.{name}.weight'] = (
-        f'Of: {doc.splitlines()[0]} 0: it does not count.')
+        f'Weight of this loss; 0 leaves it out. {doc.splitlines()[0]}')
     described |= {f'train.losses.{name}.{option}': options.get(option, '')
                   for option in loss.options}
   return described

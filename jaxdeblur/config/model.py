@@ -13,12 +13,12 @@ def describe_model(name: str, **settings) -> ml_collections.ConfigDict:
   """Names a network and all of its settings, so that each can be overridden.
 
   Args:
-    name: of the network.
-    **settings: those that differ from the network's defaults; `variant` stands
-      for several, where the network has variants.
+    name: the network's name.
+    **settings: settings that differ from the network's defaults. If the network
+      has variants, `variant` stands for several settings.
 
   Returns:
-    `config.model`. What says how the network computes is in `config.compute`.
+    `config.model`. Options for how it computes are in `config.compute` instead.
 
   Raises:
     UserError: there is no such network, setting or variant.
@@ -27,7 +27,7 @@ def describe_model(name: str, **settings) -> ml_collections.ConfigDict:
   hints = typing.get_type_hints(registry.get(name))
   section = ml_collections.ConfigDict()
   for field, value in complete.items():
-    if value is None:  # A type is needed, or it could never be set.
+    if value is None:  # Without a type, flags could never set it.
       kind, = (part for part in typing.get_args(hints[field])
                if part is not type(None))
       section[field] = config_dict.placeholder(kind)

@@ -1,6 +1,6 @@
 """The recipes that come with jaxdeblur: the config files of `configs/`.
 
-In a clone they lie beside the package, in an installed copy within it.
+In a clone they lie beside the package; in an installed copy, inside it.
 """
 
 import ast
@@ -12,17 +12,17 @@ from jaxdeblur.suggestion import choose_one
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE.parent / 'configs', _PACKAGE / 'recipes' / 'configs')
-_SHARED = ('recorded',)  # What several recipes import; no recipe itself.
+_SHARED = ('recorded',)  # Imported by several recipes; no recipe itself.
 
 
 def folder() -> pathlib.Path:
-  """Where the recipes are."""
+  """The folder of the recipes."""
   return next((folder for folder in _FOLDERS
                if (folder / 'starter.py').is_file()), _FOLDERS[-1])
 
 
 def names() -> list[str]:
-  """The recipes by name."""
+  """The names of the recipes."""
   return sorted(file.stem for file in folder().glob('*.py')
                 if not file.stem.startswith('_') and file.stem not in _SHARED)
 
@@ -34,7 +34,7 @@ def describe(name: str) -> str:
 
 
 def find(name: str) -> str:
-  """The config file that a name or a path means.
+  """Finds the config file for a name or a path.
 
   Args:
     name: a recipe, such as 'starter', or the path of a config file; a variant
@@ -44,7 +44,7 @@ def find(name: str) -> str:
     The path, with the variant.
 
   Raises:
-    MissingFileError: there is none.
+    MissingFileError: there is no such file or recipe.
   """
   file, colon, variant = name.partition(':')
   if not pathlib.Path(file).is_file():

@@ -1,8 +1,8 @@
-"""Deconvolution with a disc: what any network has to be better than.
+"""Deconvolution with a disc: the baseline that any network has to beat.
 
-The Wiener filter and Richardson and Lucy's iteration are scikit-image's. Both
-take the blur to be one disc all over the picture, and work in linear light,
-where it is a convolution.
+The Wiener filter and Richardson and Lucy's iteration come from scikit-image.
+Both assume that one disc blurs all of the picture. They work in linear light,
+where blur is a convolution.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from data_pipelines.transforms import to_display, to_linear
 from jaxdeblur.errors import MissingPackageError, UserError
 from jaxdeblur.optics.psf import disc
 
-# Chosen on six of the Kodak photographs, blurred by discs of 2, 3.5 and 5 px
-# with noise of 1/255: the largest mean PSNR of the values tried.
+# These had the largest mean PSNR of the values tried, on six of the Kodak
+# photographs, blurred by discs of 2, 3.5 and 5 px with noise of 1/255.
 SETTINGS = {
     'wiener': {'balance': 0.01},
     'richardson_lucy': {'iterations': 80},
 }
 
 _CANDIDATES = np.arange(1.0, 12.01, 0.25)  # Disc radii, px.
-_SLOPES = np.arange(1.5, 3.6, 0.1)  # Of photographs' power spectra.
-_BANDS = 128       # Of frequency, from 0 to half a cycle a pixel.
-_FIRST_BAND = 3    # Below it the picture's window shows.
-_CLEAN_BANDS = slice(3, 12)   # Where noise is nothing beside the picture.
-_NOISY_BANDS = slice(100, None)  # Where the picture is nothing beside it.
+_SLOPES = np.arange(1.5, 3.6, 0.1)  # Slopes of photographs' power spectra.
+_BANDS = 128       # Bands of frequency, from 0 to half a cycle per pixel.
+_FIRST_BAND = 3    # Lower bands show the picture's window.
+_CLEAN_BANDS = slice(3, 12)   # Bands with hardly any noise.
+_NOISY_BANDS = slice(100, None)  # Bands with hardly anything but noise.
 
 Picture = Float[np.ndarray, 'h w 3']
 
@@ -37,7 +37,7 @@ def deconvolve_wiener(picture: Picture, radius: float) -> Picture:
 
   Args:
     picture: display values in [0, 1], float32.
-    radius: of the disc, px; at 0 the picture is returned as it is.
+    radius: radius of the disc, px; 0 returns the picture unchanged.
 
   Raises:
     ImportError: scikit-image is not installed.
@@ -59,12 +59,13 @@ def deconvolve_richardson_lucy(picture: Picture, radius: float) -> Picture:
 def estimate_radius(picture: Picture) -> float:
   """Estimates the radius of the disc that a picture is blurred with, px.
 
-  A disc leaves rings of zeros in the spectrum. Of the radii from 1 to 12 px in
-  steps of 0.25, it is the one with which A f^-s |disc(f)|^2 + noise comes
-  nearest to the picture's power spectrum in linear light, averaged over
-  directions, in squares of logarithms; the noise is what is left at the highest
-  frequencies, A fits the lowest, and the best slope s is searched for.
-  A picture of several depths has no one radius: expect little of it there.
+  A disc leaves rings of zeros in the spectrum. This tries radii from 1 to 12 px
+  in steps of 0.25. It returns the radius for which A f^-s |disc(f)|^2 + noise
+  comes nearest to the picture's power spectrum in linear light, averaged over
+  directions, by squared differences of logarithms. The noise is measured at the
+  highest frequencies, A is fitted at the lowest, and the best slope s is
+  searched for. A picture of several depths has no single radius, so the
+  estimate means little there.
 
   Args:
     picture: display values in [0, 1], float32, at least 32 px on each side.
@@ -105,20 +106,20 @@ def _compare_spectra(power, signal, noise) -> float:
 
 
 def _power(values: Float[np.ndarray, 'h w']) -> Float[np.ndarray, 'h w']:
-  # Never 0, so that its logarithm is finite.
+  # It is never 0, so its logarithm is finite.
   return np.abs(np.fft.fft2(values)) ** 2 + 1e-12
 
 
 def _average_directions(
     power: Float[np.ndarray, 'h w']
 ) -> Float[np.ndarray, ' bands']:
-  """Means over rings of frequency up to half a cycle a pixel."""
+  """Averages over rings of frequency, up to half a cycle per pixel."""
   height, width = power.shape
   frequency = np.hypot(
       np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
   band = (frequency * 2 * _BANDS).astype(int)
   inside = band < _BANDS
-  # Small pictures have rings without a sample: they take their neighbour's.
+  # In small pictures some rings have no sample; they take a neighbour's mean.
   counts = np.bincount(band[inside], minlength=_BANDS)
   sums = np.bincount(band[inside], power[inside], minlength=_BANDS)
   filled = np.maximum.accumulate(np.where(counts, np.arange(_BANDS), 0))
@@ -132,7 +133,7 @@ def _deconvolve(
 ) -> Picture:
   if radius == 0:
     return picture
-  # The border is mirrored, or what is beyond would come in at the other side.
+  # The border is mirrored, since deconvolution wraps around at the border.
   margin = min(math.ceil(4 * radius), min(picture.shape[:2]) - 1)
   light = np.pad(
       to_linear(picture), ((margin, margin), (margin, margin), (0, 0)),
@@ -148,6 +149,6 @@ def _import_restoration():
     from skimage import restoration
   except ImportError as error:
     raise MissingPackageError(
-        'Wiener and Richardson-Lucy deconvolution are scikit-image\'s, which '
+        'Wiener and Richardson-Lucy deconvolution need scikit-image, which '
         "is not installed: pip install 'scikit-image>=0.26'.") from error
   return restoration

@@ -1,4 +1,4 @@
-"""Two results on the same pictures: is one method better, and how surely?"""
+"""Compares two results on the same pictures: is one better, and how surely?"""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -14,7 +14,7 @@ from jaxdeblur.evaluation.result import Result, format_markdown, read
 from jaxdeblur.metrics.metric import Metric, find
 
 _RESAMPLES = 10_000
-_SAME_INPUT = 1e-3  # Relative; scores of one input on two machines.
+_SAME_INPUT = 1e-3  # Relative; one input may score so differently elsewhere.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Difference:
   Attributes:
     condition: as in `Score`.
     metric: its name.
-    pictures: how many there are.
-    mean: of the first result minus that of the second.
-    low: lower end of the interval that holds 95 % of such differences when
-      pictures are drawn anew, with replacement (paired percentile bootstrap);
-      NaN for a single picture or where a score is not finite.
-    high: its upper end.
-    wins: pictures on which the first is better.
-    ties: pictures on which both score the same.
+    pictures: the number of pictures.
+    mean: the mean of the first result minus that of the second.
+    low: lower end of the 95 % interval of this difference, by drawing pictures
+      with replacement (paired percentile bootstrap); NaN for a single picture,
+      or if a score is not finite.
+    high: upper end of the interval.
+    wins: number of pictures on which the first is better.
+    ties: number of pictures on which both score the same.
   """
   condition: str
   metric: str
@@ -47,16 +47,16 @@ def compare(first: Result, second: Result) -> list[Difference]:
   """Compares two results picture by picture.
 
   Raises:
-    UserError: their protocols, pictures or metrics differ, or the inputs score
-      differently, so that they cannot be the same pictures.
+    UserError: their protocols, pictures or metrics differ, or their inputs
+      score differently and so cannot be the same pictures.
   """
   check_protocols(first.protocol, second.protocol)
   metrics = [metric for metric in list_metrics(first.rows)
              if metric in list_metrics(second.rows)]
   if not metrics:
     raise UserError(
-        'The results have no metric in common: take one of them again in the '
-        "other's metrics.", argument='metrics')
+        'The results have no metric in common: evaluate one of them again with '
+        "the other's metrics.", argument='metrics')
   pairs = _pair_rows(first.rows, second.rows, metrics)
   conditions = dict.fromkeys(row.condition for row in first.rows)
   return [
@@ -70,7 +70,7 @@ def compare(first: Result, second: Result) -> list[Difference]:
 def compare_files(
     first: str | pathlib.Path, second: str | pathlib.Path
 ) -> str:
-  """Compares two results that are written already: a table of differences.
+  """Compares two results in files; returns a table of differences.
 
   Raises:
     UserError: as `result.read` and `compare`.
@@ -82,7 +82,7 @@ def compare_files(
 def format_differences(
     first: Result, second: Result, differences: Sequence[Difference]
 ) -> str:
-  """A table of differences; its first line names protocol and methods."""
+  """Formats a table of differences, after a line on protocol and methods."""
   table = [['condition', 'metric', 'pictures', 'difference', '95 % interval',
             'better', 'equal', 'worse']]
   for difference in differences:
@@ -104,7 +104,7 @@ def format_differences(
 def check_protocols(
     first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> None:
-  """Raises a UserError that names where two protocols, as stored, differ."""
+  """Raises a UserError that names where two stored protocols differ."""
   if first == second:
     return
   differing = [name for name in dict.fromkeys((*first, *second))
@@ -112,8 +112,8 @@ def check_protocols(
   told = '; '.join(f'{name} {first.get(name)!r} and {second.get(name)!r}'
                    for name in differing[:3])
   raise UserError(
-      f'The protocols differ ({told}), and so scores would for one and the '
-      'same network. Take one of the results again.')
+      f'The protocols differ ({told}), so even scores of the same network '
+      'would differ. Evaluate one of the two again.')
 
 
 def _pair_rows(
@@ -156,7 +156,7 @@ def _compare_scores(condition, name, scores) -> Difference:
 def _bootstrap(
     metric: Metric, ours: np.ndarray, theirs: np.ndarray
 ) -> tuple[float, float]:
-  """The 95 % interval of the difference of the means."""
+  """Computes the 95 % interval of the difference of the means."""
   finite = np.isfinite(ours).all() and np.isfinite(theirs).all()
   if len(ours) < 2 or not finite:
     return math.nan, math.nan

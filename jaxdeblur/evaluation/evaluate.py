@@ -1,4 +1,4 @@
-"""Scores a network, or what it is to be compared with, as a protocol says."""
+"""Scores a network, or a baseline, as a protocol says."""
 
 import pathlib
 import sys
@@ -32,24 +32,24 @@ def evaluate(
     page_folder: pathlib.Path | None = None,
     overwrite: bool = False,
 ) -> Result:
-  """Scores a method on pictures, its input's own scores beside its output's.
+  """Scores the inputs and outputs of a method on pictures.
 
-  Writes output/scores.json (protocol, provenance, every picture) and
-  output/scores.csv at the end, whole or not at all.
+  At the end it writes output/scores.json (protocol, provenance, every picture)
+  and output/scores.csv, whole or not at all.
 
   Args:
     config: `eval`, `restore` (tile, fit, pick), `compute` and `mesh`.
-    weights: what `jaxdeblur.load` takes; for the method 'network'.
+    weights: weights as for `jaxdeblur.load`, for the method 'network'.
     source: the pictures.
     output: folder for the results.
     page_folder: folder for a page with scores and pictures, if wanted.
     overwrite: whether the scores may replace older ones.
 
   Returns:
-    The result; printed, it is the tables of means and medians.
+    The result; printing it shows tables of means and medians.
 
   Raises:
-    UserError: what was given cannot be scored, or scores are there already.
+    UserError: the pictures cannot be scored, or there are scores already.
   """
   if output.exists() and not output.is_dir():
     raise NoFolderError(
@@ -64,7 +64,7 @@ def evaluate(
     page = ReportPage(page_folder, config.eval.pictures_shown)
   protocol = choose_protocol(config.eval, config.restore.fit)
   description = protocol.describe()
-  if config.eval.compare:  # Before the work, not after it.
+  if config.eval.compare:  # Checked before the work, not after it.
     compare.check_protocols(
         result.as_stored(description),
         result.read(config.eval.compare).protocol)

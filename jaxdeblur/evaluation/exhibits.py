@@ -1,4 +1,4 @@
-"""The pictures of a report page: which are shown, what of them, how encoded."""
+"""The pictures on a report page: which, which part of them, how encoded."""
 
 import base64
 import dataclasses
@@ -9,15 +9,15 @@ import numpy as np
 
 Picture = Float[np.ndarray, 'h w 3']
 
-# What is shown of a picture at most, px: what two columns of a page hold at the
-# pixels' own size. Shrunk pictures all look sharp.
+# The largest part of a picture to show, px: it fits into two columns of a page,
+# pixel for pixel. Pictures are not shrunk, since all shrunk ones look sharp.
 _WINDOW_HEIGHT, _WINDOW_WIDTH = 320, 480
 _WHOLE_SIDE = 160
 
-# |difference| that is the brightest colour of error maps, of a range of 1.
+# The |difference| with the brightest colour in error maps, of a range of 1.
 ERROR_RANGE = 0.2
 
-# Every picture is encoded in the first quality that keeps it to its limit.
+# Every picture is encoded in the first quality that keeps its size limit.
 _QUALITIES = (85, 75, 65, 50, 30, 10, 1)
 _PANE_BYTES, _SMALL_BYTES = 24_000, 8_000
 
@@ -29,10 +29,10 @@ class Exhibit:
   Attributes:
     picture, condition: as in `report.Score`.
     chosen: why it is shown.
-    height, width: of what is shown, px.
-    panes: what can be compared, by name: input, restored, ground truth.
-    errors: |pane - ground truth|, by the pane's name; empty without one.
-    whole: all of the picture, small; None where the panes show all of it.
+    height, width: size of the part that is shown, px.
+    panes: pictures to compare, by name: input, restored, ground truth.
+    errors: |pane - ground truth| by the pane's name; {} without ground truth.
+    whole: all of the picture, small; None if the panes show all of it.
     frame: where the panes are in it: left, top, width, height in %.
   """
   picture: str
@@ -47,26 +47,26 @@ class Exhibit:
 
 
 class Exhibits:
-  """Chooses pictures as they come, and keeps none but those it shows, encoded.
+  """Chooses pictures as they come, and keeps only those to show, encoded.
 
-  Of each condition the first pictures, so that conditions and networks can be
-  compared on the same ones; and of the others those that gain least in PSNR, so
-  that failures are seen. A third of the pictures shown are of these; none where
-  there is no ground truth.
+  It shows the first pictures of each condition, so that conditions and networks
+  can be compared on the same pictures. Among the others it shows those that
+  gain least in PSNR, so that failures are seen. These make a third of the
+  pictures; without ground truth there are none of them.
 
   Attributes:
-    have_sharp: whether there is one.
+    have_sharp: whether there is ground truth.
   """
 
   def __init__(self, most: int):
-    """Shows `most` pictures a condition."""
+    """Takes the number of pictures to show for each condition."""
     self._most = most
     self._first: dict[str, list[Exhibit]] = {}
     self._least: dict[str, list[tuple[tuple[float, float], Exhibit]]] = {}
     self.have_sharp = False
 
   def describe_choice(self) -> str:
-    """The rule by which pictures are shown, as a sentence."""
+    """Describes in a sentence which pictures are shown."""
     first, least = self._share()
     rule = f'Of each condition, the first {first}'
     if least:
@@ -74,7 +74,7 @@ class Exhibits:
     return f'{rule}.'
 
   def _share(self) -> tuple[int, int]:
-    """How many are shown of the first pictures and of those that gain least."""
+    """How many first pictures to show, and how many that gain least."""
     least = self._most // 3 if self.have_sharp else 0
     return self._most - least, least
 
@@ -107,7 +107,7 @@ class Exhibits:
     least.sort(key=lambda ranked: ranked[0])
 
   def by_condition(self) -> dict[str, list[Exhibit]]:
-    """What is shown."""
+    """The exhibits by condition."""
     return {condition: [*first, *(e for _, e in self._least[condition])]
             for condition, first in self._first.items()}
 
@@ -115,10 +115,10 @@ class Exhibits:
 def find_window(
     before: Picture, sharp: Picture | None
 ) -> tuple[slice, slice]:
-  """Where there is most to restore: rows and columns of a picture.
+  """Finds the rows and columns of a picture with most to restore.
 
-  Where input and ground truth differ most on average, whatever a network makes
-  of it; the middle where they do not differ or there is no ground truth.
+  There input and ground truth differ most on average; the result plays no part.
+  It is the middle if they do not differ, or without ground truth.
   """
   height = min(before.shape[0], _WINDOW_HEIGHT)
   width = min(before.shape[1], _WINDOW_WIDTH)
@@ -132,7 +132,7 @@ def find_window(
 
 
 def colour_stops(count: int = 9) -> list[str]:
-  """The colours of error maps from 0 to ERROR_RANGE, evenly, as #rrggbb."""
+  """Evenly spaced colours of error maps, 0 to ERROR_RANGE, as #rrggbb."""
   levels = np.linspace(0, ERROR_RANGE, count)[None]
   return ['#' + bytes(colour[::-1]).hex() for colour in _colour(levels)[0]]
 
@@ -159,7 +159,7 @@ def _make_exhibit(picture, condition, chosen, before, after, sharp) -> Exhibit:
 
 
 def _rank_gain(before, after, sharp) -> tuple[float, float]:
-  """Grows with the gain in PSNR; where that is infinite, with the output's."""
+  """Ranks by the gain in PSNR, then by the output's PSNR."""
   error_before, error_after = (
       float(np.square(picture - sharp, dtype=np.float64).mean())
       for picture in (before, after))
@@ -172,14 +172,14 @@ def _rank_gain(before, after, sharp) -> tuple[float, float]:
 def _difference(
     picture: Picture, sharp: Picture
 ) -> Float[np.ndarray, 'h w']:
-  """|picture - sharp|, the mean of the channels."""
+  """|picture - sharp|, averaged over the channels."""
   return np.abs(picture - sharp).mean(axis=2)
 
 
 def _colour(
     difference: Float[np.ndarray, 'h w']
 ) -> UInt8[np.ndarray, 'h w 3']:
-  """An error map, BGR."""
+  """Colours an error map, BGR."""
   levels = np.rint(np.clip(difference / ERROR_RANGE, 0, 1) * 255)
   return cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_INFERNO)
 
@@ -196,7 +196,7 @@ def _encode_whole(picture: Picture) -> str:
 
 
 def _encode_error(picture: Picture, sharp: Picture) -> str:
-  """The error map at half the size: it stands in a third of the width."""
+  """Encodes an error map at half size, since a third of the width shows it."""
   difference = _difference(picture, sharp)
   half = [max(1, side // 2) for side in difference.shape[::-1]]
   return _encode(_colour(
@@ -205,7 +205,7 @@ def _encode_error(picture: Picture, sharp: Picture) -> str:
 
 
 def _encode(pixels: UInt8[np.ndarray, 'h w 3'], most_bytes: int) -> str:
-  """BGR as a data: URI of a WebP file."""
+  """Encodes BGR pixels as a data: URI of a WebP file."""
   for quality in _QUALITIES:
     done, file = cv2.imencode(
         '.webp', pixels, (cv2.IMWRITE_WEBP_QUALITY, quality))

@@ -1,4 +1,4 @@
-"""What restores the pictures that are scored: a network or a baseline."""
+"""Methods that restore the pictures to score: a network or a baseline."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -23,7 +23,7 @@ class Method(Protocol):
 
   Attributes:
     needed_views: the views that every picture must have.
-    checkpoint: digest of the weights; None where there are none.
+    checkpoint: digest of the weights; None if there are none.
   """
   needed_views: tuple[str, ...]
   checkpoint: str | None
@@ -36,13 +36,13 @@ class Method(Protocol):
 
 
 class Network:
-  """A network with its weights, see `Method`."""
+  """A network with its weights; see `Method`."""
 
   def __init__(self, restorer: Restorer, options: RestoreOptions):
     """Takes a loaded network, and how it restores.
 
-    Networks whose tiles are not exact restore every picture whole: tiles would
-    be part of the protocol.
+    Networks whose tiles are not exact restore every picture whole. Otherwise
+    the tiles would be part of the protocol.
     """
     self._restorer = restorer
     model = restorer.weights.model
@@ -62,7 +62,7 @@ class Network:
 
 
 class Untouched:
-  """The input as it is, see `Method`."""
+  """Returns the input unchanged; see `Method`."""
   needed_views = ()
   checkpoint = None
 
@@ -74,7 +74,7 @@ class Untouched:
 
 
 class Deconvolution:
-  """Deconvolution with one disc a picture, see `Method` and `baselines`."""
+  """Deconvolution with one disc per picture; see `Method` and `baselines`."""
   needed_views = ()
   checkpoint = None
 
@@ -83,7 +83,8 @@ class Deconvolution:
 
     Args:
       name: 'wiener' or 'richardson_lucy'.
-      disc_radius: 'known' to the protocol, to 'estimate', or a number of px.
+      disc_radius: 'known' takes the protocol's radius, 'estimate' estimates it;
+        or a number of px.
     """
     self._name, self._disc_radius = name, disc_radius
     self._choose_radius = _choose_radius(disc_radius)
@@ -104,11 +105,11 @@ def choose_method(
     load: Callable[[], Restorer],
     options: RestoreOptions,
 ) -> Method:
-  """The method that a config names.
+  """Chooses the method that a config names.
 
   Args:
-    settings: `config.eval`: `method`, and `disc_radius` of the deconvolutions.
-    load: loads the network, where that is the method.
+    settings: `config.eval`: `method`, and `disc_radius` for deconvolutions.
+    load: loads the network, if the method is 'network'.
     options: how the network restores.
 
   Raises:
@@ -147,5 +148,5 @@ def _known_radius(case: Case) -> float:
   if case.disc_radius is None:
     raise UserError(
         'Nobody knows the disc radius of recorded pictures: give it in px, or '
-        "'estimate' it.", argument='disc_radius')
+        "choose 'estimate'.", argument='disc_radius')
   return case.disc_radius

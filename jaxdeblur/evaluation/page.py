@@ -1,4 +1,4 @@
-"""A run's scores and pictures as one HTML page that needs nothing else."""
+"""A run's scores and pictures as one HTML page that needs no other file."""
 
 import base64
 from collections.abc import Mapping
@@ -29,21 +29,21 @@ _NEEDED = ('jinja2', 'matplotlib')
 class ReportPage:
   """A page that is filled while pictures are restored, and written at the end.
 
-  It holds tables, plots and some of the pictures, chosen and encoded as they
-  come: memory and size grow with the number of conditions, and with that of
-  pictures only by table rows. One file, no request to anywhere.
+  It holds tables, plots and some of the pictures, which are chosen and encoded
+  as they come. So memory and size grow with the number of conditions, but each
+  picture adds only table rows. The page is one file and loads nothing.
   """
 
   def __init__(self, folder: pathlib.Path, most_pictures: int = 4):
-    """A page in a folder, which is made when it is written.
+    """Takes the page's folder, which is made when the page is written.
 
     Args:
       folder: where index.html goes.
-      most_pictures: how many pictures of each condition are shown.
+      most_pictures: number of pictures to show of each condition.
 
     Raises:
-      MissingPackageError: what draws the page is not installed.
-      NoFolderError: the folder is something else.
+      MissingPackageError: a package that draws the page is not installed.
+      NoFolderError: the path exists and is no folder.
     """
     missing = [
         name for name in _NEEDED if importlib.util.find_spec(name) is None]
@@ -60,11 +60,12 @@ class ReportPage:
   def add_pictures(
       self, picture: str, comparisons: Mapping[str, Comparison]
   ) -> None:
-    """Takes what may be shown of a picture; keeps only what is shown.
+    """Takes a picture that may be shown; keeps only what is shown.
 
     Args:
       picture: its name, as in its `Score`.
-      comparisons: by condition; those of linear light are not shown.
+      comparisons: its comparisons by condition; those in linear light are not
+        shown.
     """
     for condition, comparison in comparisons.items():
       if comparison.displayed:
@@ -87,7 +88,7 @@ def _render(result: Result, exhibits: Exhibits) -> str:
   import jinja2
   environment = jinja2.Environment(
       loader=jinja2.PackageLoader('jaxdeblur.evaluation'),
-      autoescape=True,  # File names and commands are anybody's.
+      autoescape=True,  # File names and commands may hold anything.
       undefined=jinja2.StrictUndefined,
       trim_blocks=True, lstrip_blocks=True)
   environment.filters.update(
@@ -127,14 +128,14 @@ def _render(result: Result, exhibits: Exhibits) -> str:
 
 
 def _number_exhibits(shown) -> dict[tuple[str, str], str]:
-  """An id for each exhibit that needs no escaping, by picture and condition."""
+  """Makes an id without special characters for each exhibit."""
   pairs = [(exhibit.picture, exhibit.condition)
            for exhibits in shown.values() for exhibit in exhibits]
   return {pair: f'picture-{number}' for number, pair in enumerate(pairs, 1)}
 
 
 def _rank(rows, metric: str) -> list[report.Score]:
-  """The most improved first; where no gain is defined, last."""
+  """Sorts by gain, the largest first; rows without a gain come last."""
   sign = 1 if find(metric).larger_is_better else -1
 
   def key(row):
@@ -161,17 +162,17 @@ def _gain(value: float, metric: str) -> str:
 
 
 def _verdict(gain: float, metric: str) -> str:
-  """better, worse or same as far as digits are shown: a gain's class."""
+  """Classes a gain, in the digits shown, as better, worse or same."""
   if math.isnan(gain) or not round(gain, find(metric).digits):
     return 'same'
   return 'better' if find(metric).is_better(gain, 0) else 'worse'
 
 
 def _plain(value: Any) -> Any:
-  """Settings as people write them: 0.00392157, not all of a float's digits."""
+  """Shortens floats as people write them, such as 0.00392157."""
   return f'{value:.6g}' if isinstance(value, float) else value
 
 
 def _number(value: float) -> str:
-  """As JavaScript's Number() reads it."""
+  """Formats a number for JavaScript's Number()."""
   return repr(float(value)).replace('inf', 'Infinity').replace('nan', 'NaN')

@@ -1,4 +1,4 @@
-"""The plots of a report page, as SVG that takes its colours from the page."""
+"""The plots of a report page, as SVG with the page's colours."""
 
 from collections.abc import Sequence
 import io
@@ -9,8 +9,8 @@ from typing import Any
 from jaxdeblur.evaluation import report
 from jaxdeblur.metrics.metric import find
 
-# Drawn in these, which matplotlib takes; the page's CSS variables in their
-# place make the plots follow its light and dark colours.
+# Plots are drawn in these colours, which are then replaced by the page's CSS
+# variables. So the plots follow the page's light and dark colours.
 _INK, _GRID = '#0a0b0c', '#0d0e0f'
 _SERIES = tuple(f'#a1b2c{index}' for index in range(8))
 _VARIABLES = {
@@ -22,10 +22,10 @@ _MARKERS = 'osD^vPX*'
 
 
 def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
-  """The gain of every picture, the best first, as inline SVG.
+  """Draws the gain of every picture, the best first, as inline SVG.
 
-  Pictures whose gain is not finite are left out; None if no condition has two
-  others.
+  Pictures whose gain is not finite are left out. Returns None if no condition
+  has two other pictures.
   """
   pairs = _finite_pairs(rows, metric)
   if not pairs:
@@ -44,10 +44,10 @@ def draw_gains(rows: Sequence[report.Score], metric: str) -> str | None:
 
 
 def draw_scatter(rows: Sequence[report.Score], metric: str) -> str | None:
-  """Each picture's score, the input's against the output's, as inline SVG.
+  """Draws each picture's output score over its input score, as inline SVG.
 
-  Pictures whose scores are not finite are left out; None if no condition has
-  two others.
+  Pictures whose scores are not finite are left out. Returns None if no
+  condition has two other pictures.
   """
   pairs = _finite_pairs(rows, metric)
   if not pairs:
@@ -70,7 +70,7 @@ _LEGEND = {'frameon': False, 'labelcolor': _INK, 'fontsize': 9}
 
 
 def _finite_pairs(rows, metric) -> dict[str, list[tuple[float, float]]]:
-  """Scores of input and output by condition; none if there is but one each."""
+  """Pairs scores of input and output by condition; {} if each has one only."""
   pairs = {}
   for row in rows:
     pair = float(row.scores[f'input_{metric}']), float(row.scores[metric])
@@ -96,17 +96,17 @@ def _make_axes(x_label: str, y_label: str):
 
 
 def _style(index: int, condition: str) -> dict[str, Any]:
-  # matplotlib hides labels with an underscore first, and reads $ as TeX.
+  # matplotlib hides labels that begin with an underscore, and reads $ as TeX.
   return {'color': _SERIES[index % len(_SERIES)],
           'marker': _MARKERS[index % len(_MARKERS)], 'markersize': 4,
           'label': condition.lstrip('_').replace('$', r'\$')}
 
 
 def _to_svg(figure, name: str) -> str:
-  """The figure as an <svg> element whose ids no other figure has."""
+  """Makes an <svg> element whose ids no other figure has."""
   import matplotlib
   file = io.StringIO()
-  # Text stays text, in the page's own font; the same plot is the same SVG.
+  # Text stays text, in the page's font; equal plots give equal SVG.
   with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': name}):
     figure.savefig(file, format='svg', metadata=dict.fromkeys(
         ('Creator', 'Date', 'Format', 'Type')))

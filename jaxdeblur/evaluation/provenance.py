@@ -1,4 +1,4 @@
-"""What made a result: method, weights, versions, command, machine, date."""
+"""How a result was made: method, weights, versions, command, machine, date."""
 
 from collections.abc import Mapping, Sequence
 import datetime
@@ -21,13 +21,13 @@ def collect(
     pictures: str,
     failures: Sequence[str] = (),
 ) -> dict[str, Any]:
-  """Gathers what a stranger needs to know beside the protocol.
+  """Gathers all that a stranger needs to know besides the protocol.
 
   The command is as it was typed, not resolved to this machine's paths.
 
   Args:
-    method: what restored the pictures: its name and settings.
-    checkpoint: digest of its weights; None where there are none.
+    method: name and settings of the method that restored the pictures.
+    checkpoint: digest of its weights; None if there are none.
     pictures: the name of the dataset or folder.
     failures: a sentence for each picture that could not be scored.
   """
@@ -71,5 +71,5 @@ def _name_cpu() -> str:
       if line.startswith('model name'):
         return line.partition(':')[2].strip()
   except OSError:
-    pass  # No Linux.
+    pass  # Not on Linux.
   return platform.processor() or platform.machine()

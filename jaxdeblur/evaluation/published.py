@@ -1,4 +1,4 @@
-"""Scores that others have published, with the source of each."""
+"""Scores that others published, with the source of each."""
 
 from collections.abc import Mapping
 import csv
@@ -12,12 +12,12 @@ from jaxdeblur.metrics.metric import METRICS
 
 @dataclasses.dataclass(frozen=True)
 class PublishedScore:
-  """A row of somebody's table, in our units and with its own digits.
+  """A row of a published table, in our units and with its own digits.
 
   Attributes:
-    views: what the method reads: 'one picture' or 'dual pixel'.
-    method: its name, and its training where the source tells two apart.
-    scores: by metric, as `Score` has them; those that the source gives. Tables
+    views: the method's input: 'one picture' or 'dual pixel'.
+    method: its name, and its training if the source has several.
+    scores: the scores that the source gives, by metric, as in `Score`. Tables
       that print RMSE_rel in units of 10^-2 and MAE in units of 10^-1 are
       converted to a range of 1.
     source: paper and table, or the page.
@@ -30,13 +30,13 @@ class PublishedScore:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedTable:
-  """What is published on one set of pictures.
+  """Published scores on one set of pictures.
 
   Attributes:
-    title: the set.
-    pictures: how many the scores are means of; None where no source is at hand.
-    caveat: what to know before comparing.
-    rows: by views, worst PSNR first.
+    title: the name of the set.
+    pictures: number of pictures that the means are of; None if unknown.
+    caveat: notes to read before comparing.
+    rows: the rows, by views, worst PSNR first.
   """
   title: str
   pictures: int | None
@@ -45,7 +45,7 @@ class PublishedTable:
 
   @property
   def metrics(self) -> list[str]:
-    """Those that any row is scored in."""
+    """The metrics with a score in any row."""
     return [name for name in METRICS
             if any(name in row.scores for row in self.rows)]
 
@@ -57,8 +57,8 @@ _SETS = {
         'multiples of 16.'),
     'dpdd_canon': (
         'DPDD, Canon, test', 76,
-        'Rows differ in what was read (8 or 16 bits) and cut or resized '
-        '(DRBNet crops the sides to multiples of 16, K3DN resizes there and '
+        'Rows differ in bit depth (8 or 16 bits) and in cropping or resizing '
+        '(DRBNet crops the sides to multiples of 16, K3DN resizes to them and '
         'back); each is as its source gives it. K3DN\'s dual-pixel row is the '
         'best of its ablations.'),
     'lfdof': (
@@ -66,15 +66,15 @@ _SETS = {
         'No score of DRBNet on LFDOF is published, as far as we know.'),
     'pixel4_xin': (
         'Google Pixel 4 dual-pixel pairs of Xin et al.', 17,
-        'This table mixes scales. In linear light the untouched input alone '
-        'scores about what its three best rows do, displayed (1/2.2) about '
-        'what Xin et al.\'s own row does: compare a row with the input\'s '
-        'score in the same scale first. Xin et al.\'s RMSE_rel is as '
-        'printed; its PSNR would make it 0.0463.'),
+        'This table mixes scales. In linear light, the untouched input already '
+        'scores about as high as the three best rows. In display values '
+        '(1/2.2) it scores about as high as Xin et al.\'s own row. First '
+        'compare a row with the input\'s score in the same scale. Xin et '
+        'al.\'s RMSE_rel is as printed; its PSNR would make it 0.0463.'),
 }
 
 def read_tables() -> dict[str, PublishedTable]:
-  """All published tables, by the name of the set."""
+  """Reads all published tables, by the name of the set."""
   file = importlib.resources.files(__package__) / 'published_scores.csv'
   rows = {name: [] for name in _SETS}
   with file.open(encoding='utf-8', newline='') as lines:
@@ -92,12 +92,12 @@ def read_tables() -> dict[str, PublishedTable]:
 def find_set(
     protocol: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> str | None:
-  """The published set that a run's pictures are of; None if of another.
+  """Finds the published set that holds a run's pictures; None for others.
 
   Args:
-    protocol: its `name` says whether pictures are as recorded, and one is made
-      for one set.
-    provenance: its `pictures` are 'NAME, SPLIT' where a dataset was read.
+    protocol: its `name` says whether pictures are as recorded; pixel4_xin is
+      for its own set only.
+    provenance: its `pictures` are 'NAME, SPLIT' if a dataset was read.
   """
   if protocol['name'] == 'rendered_defocus':  # Whatever it was rendered from.
     return None

@@ -1,6 +1,6 @@
 """Scores of pictures, and their means and medians.
 
-Every score of an output stands beside the input's own: a score alone says
+Every score of an output is given with that of its input. A score alone says
 little, since pictures differ more than networks do.
 """
 
@@ -14,14 +14,14 @@ from jaxdeblur.metrics import metric
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-  """What a picture scores under a condition.
+  """The scores of a picture under a condition.
 
   Attributes:
     picture: its name, unique within the condition; no path of this machine.
-    condition: what was done to it, e.g. 'disc radius 3.5 px'.
-    scores: the output's in each metric, by the metric's name, and the
-      input's, by that name after 'input_': {'input_psnr': 25.64, 'psnr': ...}.
-    place: 'indoor' or 'outdoor'; '' where that is not known.
+    condition: what was done to it, such as 'disc radius 3.5 px'.
+    scores: the output's scores by the name of the metric, and the input's by
+      that name after 'input_': {'input_psnr': 25.64, 'psnr': ...}.
+    place: 'indoor' or 'outdoor'; '' if unknown.
   """
   picture: str
   condition: str
@@ -31,16 +31,16 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """What the pictures of a condition score on average.
+  """The average scores of the pictures of a condition.
 
   Attributes:
     condition: as in `Score`.
     place: 'indoor' or 'outdoor'; '' for all of them together.
-    pictures: how many there are.
-    scores: the means of the pictures' scores, by the same names, and for each
-      metric 'gain_' + its name, output - input: above 0 is better for PSNR and
-      SSIM, below 0 for errors; NaN where both are infinite.
-    medians: the same of the pictures' medians.
+    pictures: the number of pictures.
+    scores: the means of the pictures' scores, by the same names; and for each
+      metric 'gain_' + its name, output - input. A gain above 0 is better for
+      PSNR and SSIM, below 0 for errors; it is NaN if both are infinite.
+    medians: the same for medians.
   """
   condition: str
   place: str
@@ -50,11 +50,11 @@ class Summary:
 
 
 def summarise(rows: Sequence[Score]) -> list[Summary]:
-  """Means and medians over the pictures of each condition, in their order.
+  """Averages over the pictures of each condition, in their order.
 
-  The plain mean over pictures, whatever their sizes, as the papers take it; for
-  RMSE_rel the geometric mean, which keeps it 10^(-mean PSNR / 20). Where the
-  place is known, those of indoor and outdoor pictures follow those of all.
+  As in the papers, means are plain means over pictures, whatever their sizes.
+  RMSE_rel has the geometric mean, so that it stays 10^(-mean PSNR / 20). If the
+  place is known, averages of indoor and outdoor pictures follow those of all.
 
   Raises:
     UserError: there are no rows, one lacks the input's or the output's score,
@@ -92,7 +92,7 @@ def _summarise(condition, place, members, metrics) -> Summary:
 
 
 def list_metrics(rows: Sequence[Score]) -> list[str]:
-  """The metrics of all rows, in the first row's order; refuses what differs."""
+  """Lists the metrics, in the first row's order; all rows must have them."""
   if not rows:
     raise UserError('There are no scores to report: no picture was evaluated.')
   metrics = [name for name in rows[0].scores if not name.startswith('input_')]

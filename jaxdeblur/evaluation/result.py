@@ -1,7 +1,7 @@
-"""Results: scores that cannot be had without how they were taken.
+"""Results: scores together with their protocol and provenance.
 
 Scores are printed and written only as a `Result`, which names the protocol and
-what was scored before any number.
+the method before any number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ class Result:
   """Scores with all that is needed to repeat and to compare them.
 
   Attributes:
-    protocol: how they were taken: its name, and all its settings.
-    provenance: what took them, see `provenance.collect`.
+    protocol: the name and all settings of the protocol.
+    provenance: how they were made; see `provenance.collect`.
     rows: a score for each picture and condition.
   """
   protocol: Mapping[str, Any]
@@ -44,18 +44,18 @@ class Result:
   rows: Sequence[Score]
 
   def __post_init__(self):
-    """Refuses what is not complete.
+    """Checks that the result is complete.
 
     Raises:
-      UserError: the protocol has no name, the provenance lacks something, or
-        as `summarise`.
-      TypeError: protocol or provenance hold what JSON has no form for.
+      UserError: the protocol has no name, or the provenance lacks something;
+        or as `summarise`.
+      TypeError: protocol or provenance hold values that JSON cannot hold.
     """
     lacking = [key for key in _PROVENANCE if key not in self.provenance]
     if not self.protocol.get('name') or lacking:
       raise UserError(
-          'Scores mean nothing without their protocol and what they were taken '
-          f'with; here {", ".join(lacking) or "the name of the protocol"} is '
+          'Scores mean nothing without their protocol and how they were made; '
+          f'here {", ".join(lacking) or "the name of the protocol"} is '
           'missing.')
     for field in ('protocol', 'provenance'):
       object.__setattr__(self, field, as_stored(getattr(self, field)))
@@ -64,7 +64,7 @@ class Result:
 
   @property
   def method(self) -> str:
-    """What was scored, in a few words."""
+    """The method that was scored, in a few words."""
     settings = self.provenance['method']
     if self.provenance['checkpoint']:
       return f'{settings["name"]} {self.provenance["checkpoint"]}'
@@ -73,9 +73,9 @@ class Result:
     return f'{settings["name"]}{f" ({others})" if others else ""}'
 
   def __str__(self) -> str:
-    """Protocol, method and pictures, then the means, and medians if several.
+    """Protocol, method and pictures, then means, and medians if there are more.
 
-    Of fixed width for a terminal and Markdown for a document, both in one.
+    The tables suit both a terminal, by fixed widths, and a Markdown document.
     """
     metrics = list_metrics(self.rows)
     summaries = summarise(self.rows)
@@ -91,9 +91,9 @@ class Result:
     return '\n'.join(lines)
 
   def write(self, folder: pathlib.Path) -> None:
-    """Writes scores.json (everything) and scores.csv (a line a picture).
+    """Writes scores.json (everything) and scores.csv (a line per picture).
 
-    Numbers that JSON lacks are the strings 'inf', '-inf' and 'nan', so that
+    Numbers that JSON lacks become the strings 'inf', '-inf' and 'nan', so that
     float(value) reads every score. Each file appears whole or not at all; the
     folder is created.
     """
@@ -123,7 +123,7 @@ class Result:
 
 
 def read(path: str | pathlib.Path) -> Result:
-  """Reads the scores.json that `Result.write` wrote, or the one in a folder.
+  """Reads a scores.json from `Result.write`, or the one in a folder.
 
   Raises:
     MissingFileError: there is no such file.
@@ -168,14 +168,14 @@ def _format_table(
 
 
 def _format_gain(metric: Metric, gain: float) -> str:
-  """' (+1.20)'; nothing where the input is perfect, and no gain is defined."""
+  """Formats a gain as ' (+1.20)'; '' if it is not finite."""
   return f' ({metric.format(gain, "+")})' if math.isfinite(gain) else ''
 
 
 def format_markdown(table: Sequence[Sequence[str]]) -> str:
-  """Lays a table out, its first row the heading, its first column at the left.
+  """Formats a table: the first row is the heading; column one is left-aligned.
   """
-  # A bare | would end a cell.
+  # An unescaped | would end a cell.
   table = [[cell.replace('|', r'\|') for cell in row] for row in table]
   first, *others = (max(map(len, cells)) for cells in zip(*table, strict=True))
   lines = [
@@ -185,10 +185,10 @@ def format_markdown(table: Sequence[Sequence[str]]) -> str:
 
 
 def as_stored(value: Mapping[str, Any]) -> dict[str, Any]:
-  """What comes back when it is written as JSON and read, so that it compares.
+  """Returns a value as it is after writing and reading JSON, for comparison.
 
   Raises:
-    TypeError: it holds what JSON has no form for.
+    TypeError: it holds values that JSON cannot hold.
   """
   return json.loads(_encode(value))
 
@@ -199,7 +199,7 @@ def _encode(value: Any) -> str:
 
 
 def _as_plain(value: Any) -> Any:
-  """Plain values for json.dumps: NumPy's numbers as Python's, inf as a word."""
+  """Makes plain values for json.dumps: Python numbers, inf as a string."""
   if isinstance(value, Mapping):
     return {str(key): _as_plain(member) for key, member in value.items()}
   if isinstance(value, list | tuple):

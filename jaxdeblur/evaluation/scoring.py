@@ -13,7 +13,7 @@ from jaxdeblur.metrics.metric import METRICS, Metric
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-  """What scores a comparison.
+  """The metrics that score a comparison.
 
   Attributes:
     functions: metric -> its function.
@@ -38,17 +38,17 @@ class Metrics:
 def choose_metrics(
     settings: ml_collections.ConfigDict, has_sharp: bool
 ) -> Metrics:
-  """The metrics that a config names.
+  """Chooses the metrics that a config names.
 
   Args:
-    settings: `config.eval`: `metrics`, names; if none, the usual ones: PSNR,
-      SSIM and MAE, or NIQE where there is no ground truth; and, by the name of
-      a metric with weights, the folder of these.
+    settings: `config.eval`. `metrics` holds names; without names, the metrics
+      are PSNR, SSIM and MAE, or NIQE if there is no ground truth. For a metric
+      with weights, the field of its name holds their folder.
     has_sharp: whether there is a ground truth.
 
   Raises:
-    UserError: a name is unknown, a metric needs a ground truth that is not
-      there, or weights.
+    UserError: a name is unknown, or a metric lacks its ground truth or its
+      weights.
   """
   # A tuple on the command line may be typed as psnr,ssim.
   names = [name.strip() for entry in settings.metrics

@@ -1,4 +1,4 @@
-"""Where the pictures to score lie: a folder, or a built dataset."""
+"""The source of the pictures to score: a folder, or a built dataset."""
 
 import dataclasses
 import pathlib
@@ -9,12 +9,12 @@ from jaxdeblur.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A folder or a dataset; one of the two is given.
+  """Either a folder or a dataset.
 
   Attributes:
-    folder: of pictures; what is in it, the protocol says.
+    folder: a folder of pictures; the protocol says what it holds.
     dataset: the name of a dataset that has been built.
-    split: of the dataset.
+    split: the split of the dataset.
     data_dir: the folder of the built datasets.
   """
   folder: pathlib.Path | None = None
@@ -33,7 +33,7 @@ class Source:
           'datasets.', argument='data_dir')
 
   def need_folder(self, protocol: str, what: str) -> pathlib.Path:
-    """The folder; a UserError if a dataset was given."""
+    """Returns the folder; raises a UserError if a dataset was given."""
     if self.folder is None:
       raise UserError(
           f'The protocol {protocol} reads {what}: give their folder, not a '
@@ -41,7 +41,7 @@ class Source:
     return self.folder
 
   def open_pairs(self) -> PairSource:
-    """Opens recorded pairs, see `FolderPairs` and `open_dataset`."""
+    """Opens recorded pairs; see `FolderPairs` and `open_dataset`."""
     if self.folder is not None:
       return FolderPairs(self.folder)
     from data_pipelines.datasets.catalogue import open_dataset

@@ -1,7 +1,7 @@
 """How good a restored picture is.
 
-Beside the sharp picture: PSNR, SSIM, MAE, RMSE_rel (`fidelity`) and LPIPS
-(`lpips`); without it: NIQE (`niqe`).
+PSNR, SSIM, MAE, RMSE_rel (`fidelity`) and LPIPS (`lpips`) compare it with the
+sharp picture. NIQE (`niqe`) needs no sharp picture.
 """
 
 from jaxdeblur.metrics.fidelity import mae, psnr, rmse_rel, ssim

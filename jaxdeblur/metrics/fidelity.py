@@ -1,9 +1,9 @@
 """How close a restored picture is to the sharp one: PSNR, SSIM, MAE, RMSE_rel.
 
-Pure functions of two pictures, for jit, a training step or plain NumPy arrays.
-They compare what they are given: neither clipped nor quantised nor cropped, as
-the published scores of DRBNet, IFAN, Restormer and K3DN are taken on float
-outputs. A grey picture needs its channel axis: [h, w, 1].
+These are pure functions of two pictures, for jit, a training step or plain
+NumPy arrays. They neither clip nor quantise nor crop the pictures, since the
+published scores of DRBNet, IFAN, Restormer and K3DN come from float outputs.
+A grey picture needs its channel axis: [h, w, 1].
 """
 
 import functools
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
 
-# Wang et al. 2004, in the form scikit-image computes by default, which is the
-# one the papers report: a uniform window, not their Gaussian one.
+# Wang et al. 2004 as scikit-image computes it by default and the papers report
+# it: with a uniform window, not their Gaussian one.
 _WINDOW = 7
 _K1 = 0.01
 _K2 = 0.03
@@ -27,8 +27,8 @@ def psnr(
 ) -> Float[Array, '*b']:
   """Peak signal-to-noise ratio of each picture, in dB.
 
-  10 log10(data_range^2 / mean((restored - sharp)^2)), the mean over all pixels
-  and channels. Identical pictures score inf and have no gradient.
+  10 log10(data_range^2 / mean((restored - sharp)^2)), with the mean over all
+  pixels and channels. Identical pictures score inf and have no gradient.
 
   Args:
     restored: one picture [h, w, c] or any batch of them.
@@ -36,10 +36,11 @@ def psnr(
     data_range: the width of the range of values, 1 for pictures in [0, 1].
 
   Returns:
-    One score a picture, float32 (float64 where x64 is on and given).
+    One score for each picture, float32 (float64 for float64 pictures, with x64
+    enabled).
 
   Raises:
-    ValueError: the shapes differ, lack an axis, or the values are not floats.
+    ValueError: the shapes differ or lack an axis, or the values are no floats.
   """
   restored, sharp = _as_floats(restored, sharp)
   return 10.0 * jnp.log10(
@@ -52,9 +53,10 @@ def rmse_rel(
   """Root mean squared error of each picture, relative to the range.
 
   sqrt(mean((restored - sharp)^2)) / data_range = 10^(-PSNR / 20). K3DN's tables
-  7 and 8 print 10^(-mean PSNR / 20) of the data set, times 100: the geometric
-  mean of this over its pictures, not the arithmetic one. Arguments, result and
-  errors are those of `psnr`. Identical pictures score 0 and have no gradient.
+  7 and 8 print 10^(-mean PSNR / 20) of the data set, times 100. This is the
+  geometric mean over its pictures, not the arithmetic one. Arguments, result
+  and errors are those of `psnr`. Identical pictures score 0 and have no
+  gradient.
   """
   restored, sharp = _as_floats(restored, sharp)
   return jnp.sqrt(_mean_of_pictures(jnp.square(restored - sharp))) / data_range
@@ -89,15 +91,15 @@ def ssim(
         f'SSIM looks through {_WINDOW}x{_WINDOW} windows, but the pictures are '
         f'{height}x{width} (height x width). Compare larger pictures.')
 
-  # The channels of a row side by side, [h, w * c]: every channel has as many
-  # windows, so the mean over all is the mean over channels, and a last axis of
-  # 3 would leave a TPU's lanes and a CPU's vectors nearly empty.
+  # The channels of a row lie side by side, [h, w * c]: a last axis of 3 would
+  # leave a TPU's lanes and a CPU's vectors nearly empty. Every channel has
+  # equally many windows, so the mean over all is the mean over channels.
   rows = (*sharp.shape[:-3], height, width * channels)
   return _ssim_of_rows(
       restored.reshape(rows), sharp.reshape(rows), data_range, channels)
 
 
-# Compiled also where the caller is not: it is some 80 operations.
+# Compiled even if the caller is not, since it has some 80 operations.
 @functools.partial(jax.jit, static_argnames='channels')
 def _ssim_of_rows(
     restored: Float[Array, '*b h wc'],
@@ -107,9 +109,9 @@ def _ssim_of_rows(
 ) -> Float[Array, '*b']:
   """SSIM of pictures whose rows hold `channels` interleaved channels."""
   # With d = restored - sharp, the two factors of SSIM are 1 - mean(d)^2 / (...)
-  # and 1 - var(d) / (...). Summing what is missing to 1 suits float32: nothing
-  # cancels, where mean(xy) - mean(x) mean(y) drowns the covariance of bright
-  # flat pictures in rounding.
+  # and 1 - var(d) / (...). Summing the differences from 1 suits float32, since
+  # nothing cancels. In mean(xy) - mean(x) mean(y), rounding would hide the
+  # covariance of bright flat pictures.
   (mean_x, mean_y, mean_d), (variance_x, variance_y, variance_d) = (
       _window_statistics(
           jnp.stack([restored, sharp, restored - sharp]), channels))
@@ -125,7 +127,7 @@ def _ssim_of_rows(
 def _as_floats(
     restored: jax.Array | np.ndarray, sharp: jax.Array | np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
-  """Refuses what cannot be compared; the rest in float32 or better."""
+  """Checks that two pictures can be compared; returns at least float32."""
   if restored.shape != sharp.shape:
     raise ValueError(
         f'The pictures differ in size: restored is {list(restored.shape)}, '
@@ -141,7 +143,7 @@ def _as_floats(
       raise ValueError(
           f'Expected floats in [0, 1], but {name} is {picture.dtype}. Divide '
           'by the largest value of its bit depth (255 or 65535) first.')
-  # In bfloat16 a score would keep two digits.
+  # In bfloat16 a score would have only two digits.
   dtype = jnp.result_type(restored.dtype, sharp.dtype, jnp.float32)
   return restored.astype(dtype), sharp.astype(dtype)
 
@@ -155,9 +157,10 @@ def _window_statistics(
 ) -> tuple[Float[Array, '*b i jc'], Float[Array, '*b i jc']]:
   """Mean and sample variance of each whole window: i is h - 6, j is w - 6.
 
-  By the law of total variance, one axis at a time: the variance of a window is
-  the mean of its columns' variances plus the variance of its columns' means.
-  Each is taken about its own mean, so float32 suffices at any brightness.
+  It takes one axis at a time, by the law of total variance: the variance of a
+  window is the mean of its columns' variances plus the variance of its columns'
+  means. Each variance is about its own mean, so float32 suffices at any
+  brightness.
   """
   column_means, column_variances = _mean_and_variance(rows, axis=-2, step=1)
   mean, between = _mean_and_variance(column_means, axis=-1, step=channels)
@@ -169,12 +172,12 @@ def _window_statistics(
 def _mean_and_variance(
     values: Float[Array, '*b _ _'], axis: int, step: int
 ) -> tuple[Float[Array, '*b _ _'], Float[Array, '*b _ _']]:
-  """Mean and variance of each 7 values that lie `step` apart along an axis."""
+  """Mean and variance of every 7 values that lie `step` apart on an axis."""
   runs = values.shape[axis] - (_WINDOW - 1) * step
   shifted = [
       jax.lax.slice_in_dim(values, start, start + runs, axis=axis)
       for start in range(0, _WINDOW * step, step)]
-  # Held, or XLA computes the mean anew for each of the seven differences.
+  # Without the barrier, XLA computes the mean again for each difference.
   mean = jax.lax.optimization_barrier(sum(shifted) / _WINDOW)
   variance = sum(jnp.square(value - mean) for value in shifted) / _WINDOW
   return mean, variance

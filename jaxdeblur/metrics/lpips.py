@@ -3,9 +3,9 @@
 Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of Deep
 Features as a Perceptual Metric, CVPR 2018: the squared difference of features
 of unit length, weighted by channel, averaged over the picture, and summed over
-five layers. Lower is better, 0 for identical pictures. This is its version 0.1
-with AlexNet, 'alex', in which deblurring papers report; the network is that of
-Krizhevsky (2014) as torchvision has it.
+five layers. Lower is better; identical pictures score 0. This is version 0.1
+with AlexNet ('alex'), which deblurring papers report. The network is that of
+Krizhevsky (2014), as in torchvision.
 
 Neither AlexNet's weights nor the heads come with jaxdeblur: `--mode convert`
 reads them from PyTorch's files.
@@ -27,11 +27,11 @@ from jaxdeblur.errors import ExistingFileError, MissingFileError, UserError
 
 FILE = 'lpips_alex.safetensors'
 
-# ImageNet's mean and deviation of RGB, for pictures in [-1, 1].
+# ImageNet's mean and standard deviation of RGB, for pictures in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
-# Filters, kernel, stride, padding; and whether a 3 x 3 maximum comes first.
+# Filters, kernel, stride, padding, and whether a 3 x 3 maximum comes first.
 _LAYERS = (
     (64, 11, 4, 2, False),
     (192, 5, 1, 2, True),
@@ -40,14 +40,14 @@ _LAYERS = (
     (256, 3, 1, 1, False),
 )
 
-# What 11 x 11 filters and two maxima leave a pixel of.
+# The smallest side of which 11 x 11 filters and two maxima leave a pixel.
 _SMALLEST_SIDE = 31
 
 Pictures = Float[Array | np.ndarray, 'b h w 3']
 
 
 class Lpips(nn.Module):
-  """The distance of pictures, float32 [b, h, w, 3] sRGB in [0, 1] -> [b]."""
+  """Distances of pictures: two float32 [b, h, w, 3], sRGB in [0, 1] -> [b]."""
 
   @nn.compact
   def __call__(self, restored: Pictures, sharp: Pictures) -> Float[Array, ' b']:
@@ -103,7 +103,7 @@ def load(folder: str | pathlib.Path) -> LpipsMetric:
 
   Raises:
     MissingFileError: the folder holds no weights of LPIPS.
-    UserError: they are damaged or not complete.
+    UserError: they are damaged or incomplete.
   """
   path = pathlib.Path(folder) / FILE
   if not path.is_file():
@@ -141,7 +141,7 @@ def save(folder: str | pathlib.Path, variables: Mapping[str, Any]) -> None:
 
 
 def shapes() -> Mapping[str, Any]:
-  """Shapes of LPIPS's weights, without computing any."""
+  """Shapes of LPIPS's weights, without computing weights."""
   picture = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
   return jax.eval_shape(Lpips().init, jax.random.key(0), picture, picture)
 

@@ -1,7 +1,7 @@
 """Metrics by name, each declared once.
 
 A metric is one object: its function, and how its scores are averaged, ordered
-and printed. To add one, register it, wherever it is:
+and printed. To add one, register it in any module:
 
   register(Metric('mse', lambda restored, sharp: ..., heading='MSE', digits=5))
 """
@@ -23,16 +23,16 @@ class Metric:
   """How good a restored picture is, in one number.
 
   Attributes:
-    name: by which a config and a result name it.
-    function: (picture, ground truth) -> score, or (picture) -> score where it
-      needs no ground truth; float32 [h, w, c] in [0, 1]. None where `load`
-      makes it.
-    heading: of its column, with the unit.
-    digits: decimals that are printed.
+    name: its name in configs and results.
+    function: (picture, ground truth) -> score, or (picture) -> score if it
+      needs no ground truth; pictures are float32 [h, w, c] in [0, 1]. None if
+      `load` makes the function.
+    heading: heading of its column, with the unit.
+    digits: number of decimals to print.
     larger_is_better: False for errors.
     needs_sharp: whether it compares with a ground truth.
     geometric: whether the mean over pictures is the geometric one.
-    usual: whether pictures are scored in it if no metric is named.
+    usual: whether it is used when no metric is named.
     load: folder of weights -> function; None for a metric without weights.
   """
   name: str
@@ -46,11 +46,11 @@ class Metric:
   load: Callable[[str], Callable[..., float]] | None = None
 
   def __post_init__(self):
-    """Takes the name as the heading where there is none."""
+    """Takes the name as the heading if there is none."""
     object.__setattr__(self, 'heading', self.heading or self.name)
 
   def mean(self, scores: np.ndarray | Sequence[float]) -> np.ndarray | float:
-    """Means over the last axis, of pictures."""
+    """Averages over the last axis, the pictures."""
     scores = np.asarray(scores, np.float64)
     if not self.geometric:
       return scores.mean(axis=-1)
@@ -58,18 +58,18 @@ class Metric:
       return np.exp(np.log(scores).mean(axis=-1))
 
   def format(self, score: float, sign: str = '') -> str:
-    """The score with the metric's decimals; '+' as `sign` shows both signs."""
+    """Formats a score with the metric's decimals; `sign` '+' shows signs."""
     return f'{score:{sign}.{self.digits}f}'
 
   def is_better(self, score: float, other: float) -> bool:
-    """Whether a score is better than another; False where they are equal."""
+    """Whether a score is better than another; False if they are equal."""
     return score > other if self.larger_is_better else score < other
 
 
 def _load_lpips(folder: str) -> Callable[..., float]:
   metric = lpips.load(folder)
 
-  def compare(restored, sharp):  # Grey pictures are shown to it in RGB.
+  def compare(restored, sharp):  # Grey pictures are repeated to RGB.
     return metric(*(
         np.broadcast_to(picture, (*picture.shape[:2], 3))
         for picture in (restored, sharp)))
@@ -99,7 +99,7 @@ def get(name: str) -> Metric:
   """The metric `name`.
 
   Raises:
-    UserError: there is none.
+    UserError: no metric has this name.
   """
   if name not in METRICS:
     raise UserError(
@@ -109,5 +109,5 @@ def get(name: str) -> Metric:
 
 
 def find(name: str) -> Metric:
-  """The metric `name`; of a result that another program wrote, a plain one."""
+  """The metric `name`, or a plain one for an unknown name in a result."""
   return METRICS.get(name) or Metric(name, None)

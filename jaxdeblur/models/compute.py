@@ -1,4 +1,4 @@
-"""How a network computes: what is set apart from what it is."""
+"""How a network computes, apart from what it computes."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -15,20 +15,21 @@ from jaxdeblur.suggestion import choose_one
 class Compute:
   """Options that change speed, memory and rounding, but no parameter.
 
-  They are `config.compute`, the same in every job. No checkpoint stores them:
-  weights trained in bfloat16 restore in float32.
+  They are the section `config.compute`, the same in every job. Checkpoints do
+  not store them: weights trained in bfloat16 can restore in float32.
 
   Attributes:
-    dtype: of the convolutions, 'float32' or 'bfloat16'.
-    remat: whether gradients compute features anew, for less memory.
-    dynamic_conv_method: see `ops.dynamic_conv`.
+    dtype: number type of the convolutions, 'float32' or 'bfloat16'.
+    remat: whether features are computed again for the gradients instead of
+      kept, which saves memory.
+    dynamic_conv_method: how kernels are applied; see `ops.dynamic_conv`.
   """
   dtype: str = 'float32'
   remat: bool = False
   dynamic_conv_method: str = 'auto'
 
   def __post_init__(self):
-    """Raises a UserError for a type or a method that does not exist."""
+    """Raises a UserError for an unknown type or method."""
     registry.read_dtype(self.dtype)
     if self.dynamic_conv_method not in METHODS:
       raise UserError(
@@ -37,14 +38,14 @@ class Compute:
           argument='dynamic_conv_method')
 
   def create(self, settings: Mapping[str, Any]) -> Network:
-    """Creates a network that computes like this.
+    """Creates a network with these options.
 
     Args:
-      settings: what `registry.create` takes: the network's name and settings.
+      settings: the network's name and settings, as for `registry.create`.
 
     Raises:
-      UserError: there is no such network or setting, or the network cannot
-        compute like this.
+      UserError: there is no such network or setting, or the network lacks one
+        of these options.
     """
     fields = registry.list_fields(registry.get(settings['name']))
     options = {}
@@ -54,8 +55,9 @@ class Compute:
         options[field.name] = value
       elif value != field.default:
         raise UserError(
-            f'The network {settings["name"]!r} has no {field.name}, which is '
-            f'{value!r}: leave it {field.default!r}.', argument=field.name)
+            f'The network {settings["name"]!r} has no {field.name}, but it '
+            f'is set to {value!r}: leave it {field.default!r}.',
+            argument=field.name)
     return registry.create(**{**settings, **options})
 
 

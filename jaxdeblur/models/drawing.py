@@ -11,8 +11,8 @@ from jaxdeblur.models.network import Panel
 Picture = Float[np.ndarray, '_h _w 3']
 
 _GAP = 8         # White pixels between pictures.
-_MARGIN = 12     # And around text.
-_LINE = 22       # From one line of text to the next, px.
+_MARGIN = 12     # White pixels around text.
+_LINE = 22       # Height of a line of text, px.
 _LEAST_WIDTH = 480
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK, _SOFT_INK = (20, 20, 20), (90, 90, 90)
@@ -24,7 +24,7 @@ def as_bytes(picture: Picture) -> Panel:
 
 
 def beside(pictures: Sequence[Picture]) -> Picture:
-  """Puts pictures of one height side by side, white between them."""
+  """Puts pictures of equal height side by side, with white gaps."""
   gap = np.ones((pictures[0].shape[0], _GAP, 3), np.float32)
   parts = [part for picture in pictures for part in (gap, picture)]
   return np.concatenate(parts[1:], axis=1)
@@ -36,7 +36,7 @@ def enlarge(picture: np.ndarray, factor: int) -> np.ndarray:
 
 
 def shrink_to(picture: Picture, height: int, width: int) -> Picture:
-  """Shrinks a picture, by means over areas, to fit into height x width px."""
+  """Shrinks a picture by area means until it fits into height x width px."""
   scale = min(height / picture.shape[0], width / picture.shape[1], 1)
   if scale == 1:
     return picture
@@ -48,7 +48,7 @@ def shrink_to(picture: Picture, height: int, width: int) -> Picture:
 def tile_sheet(
     tiles: Float[np.ndarray, 'rows columns i j'], factor: int
 ) -> Picture:
-  """Joins grey tiles to a sheet, every pixel repeated `factor` times."""
+  """Joins grey tiles to a sheet and repeats every pixel `factor` times."""
   rows, columns, height, width = tiles.shape
   sheet = tiles.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
   return enlarge(np.repeat(sheet[..., None], 3, axis=2), factor)
@@ -60,13 +60,13 @@ def with_title(
     lines: Sequence[str] = (),
     colours: Mapping[str, Float[np.ndarray, '3']] | None = None,
 ) -> Panel:
-  """Puts a title above a panel, and what explains it below.
+  """Puts a title above a panel and its legend below.
 
   Args:
-    panel: what was drawn.
+    panel: the drawing.
     title: one line.
-    lines: of the legend, plain ASCII text; long ones are wrapped.
-    colours: of the legend's keys: a word -> RGB in [0, 1].
+    lines: lines of the legend in plain ASCII; long ones are wrapped.
+    colours: keys of the legend: a word -> its RGB in [0, 1].
   """
   width = max(panel.shape[1], _LEAST_WIDTH)
   wrapped = [part for line in lines for part in _wrap(line, width)]

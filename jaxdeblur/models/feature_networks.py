@@ -1,9 +1,9 @@
-"""Networks whose features pictures are compared by: SqueezeNet and VGG-19.
+"""Networks whose features serve to compare pictures: SqueezeNet and VGG-19.
 
-Both were trained to classify ImageNet; their last layers, which name the class,
-are left out. They take sRGB pictures in [0, 1], as all networks here do, and
-return {layer: its features after the activation}. Under `jax.jit`, layers that
-nobody uses cost nothing.
+Both were trained to classify ImageNet. Their last layers, which name the class,
+are left out. Like all networks here, they take sRGB pictures in [0, 1]. They
+return {layer: its features after the activation}. Under `jax.jit`, unused
+layers cost nothing.
 """
 
 from flax import linen as nn
@@ -23,14 +23,14 @@ class SqueezeNet(nn.Module):
 
   Layers: conv1 (96 channels, at 1/2 of the size), fire2 to fire4 (128, 128,
   256, at 1/4), fire5 to fire8 (256, 384, 384, 512, at 1/8) and fire9 (512, at
-  1/16). Nothing is padded but the 3 x 3 convolutions, by 1.
+  1/16). Only the 3 x 3 convolutions are padded, by 1.
   """
   # Ours: the last ones before the picture is made smaller.
   compared_layers = ('conv1', 'fire4', 'fire8')
 
   @nn.compact
   def __call__(self, picture: Float[Array, 'b h w 3']) -> Features:
-    # It knows pictures as blue, green, red from 0 to 255, less ImageNet's mean.
+    # It takes blue, green, red from 0 to 255, minus ImageNet's mean.
     x = 255 * picture[..., ::-1] - np.array([[[[104, 117, 123]]]], np.float32)
     x = nn.relu(nn.Conv(
         96, (7, 7), strides=(2, 2), padding='VALID', name='conv1')(x))
@@ -58,8 +58,7 @@ class Fire(nn.Module):
 
 
 class VGG19(nn.Module):
-  """VGG-19 (Simonyan and Zisserman 2015, configuration E), as torchvision has
-  it.
+  """VGG-19 (Simonyan and Zisserman 2015, configuration E), as in torchvision.
 
   Layers: relu1_1, relu1_2 (64 channels, full size), relu2_1, relu2_2 (128, at
   1/2), relu3_1 to relu3_4 (256, at 1/4), relu4_1 to relu4_4 (512, at 1/8),
@@ -70,7 +69,7 @@ class VGG19(nn.Module):
 
   @nn.compact
   def __call__(self, picture: Float[Array, 'b h w 3']) -> Features:
-    # ImageNet's mean and deviation.
+    # ImageNet's mean and standard deviation.
     x = (picture - np.array([[[[0.485, 0.456, 0.406]]]], np.float32)) / (
         np.array([[[[0.229, 0.224, 0.225]]]], np.float32))
     layers = {}
@@ -109,9 +108,9 @@ def abstract_variables(network: FeatureNetwork) -> dict:
 
 
 def _pool_to_the_border(x: Array) -> Array:
-  """Takes the largest of 3 x 3 values, every 2.
+  """Takes the largest of 3 x 3 values, with stride 2.
 
-  Caffe rounds sizes up: a last window may reach beyond the border.
+  Caffe rounds sizes up, so the last window may reach beyond the border.
   """
   beyond = [(0, 1 - length % 2) for length in x.shape[1:3]]
   return nn.max_pool(x, (3, 3), strides=(2, 2), padding=beyond)

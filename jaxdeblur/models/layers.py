@@ -14,10 +14,10 @@ Initializer = Callable[..., jax.Array]
 
 _HE_NORMAL = nn.initializers.he_normal()
 
-# `jnp.float32` itself is a class, no dtype, and the shape checks refuse it.
+# `jnp.float32` itself is a class and not a dtype; the shape checks refuse it.
 FLOAT32 = jnp.dtype(jnp.float32)
 
-LEAKY_SLOPE = 0.1  # DRBNet's; the paper does not print it, its network has it.
+LEAKY_SLOPE = 0.1  # From DRBNet's published network; not in the paper.
 
 
 def leaky_relu(x: Array) -> Array:
@@ -27,9 +27,9 @@ def leaky_relu(x: Array) -> Array:
 class Conv(nn.Module):
   """A convolution that pads (k - 1) // 2 zeros on both sides.
 
-  `nn.Conv` with gradients that are fast on a CPU as well. The padding is the
-  same on both sides: with stride 2, 'SAME' pads (0, 1), while the published
-  networks pad (1, 1).
+  It is `nn.Conv` with gradients that are fast on a CPU as well. It pads both
+  sides equally, since the published networks pad (1, 1) with stride 2, where
+  'SAME' would pad (0, 1).
   """
   features: int
   kernel_size: int = 3
@@ -50,7 +50,7 @@ class Conv(nn.Module):
   def make_parameters(
       self, channels: int
   ) -> tuple[Float[Array, 'k k {channels} d'], Float[Array, ' d'] | None]:
-    """Kernel and bias for such pictures, for those who apply them otherwise."""
+    """Makes kernel and bias for `channels`, also for use outside this layer."""
     kernel = self.param(
         'kernel', self.kernel_init,
         (self.kernel_size, self.kernel_size, channels, self.features))
@@ -66,20 +66,20 @@ def joint_conv(
     names: tuple[str, str],
     dtype: jnp.dtype = FLOAT32,
 ) -> tuple[Float[Array, 'b h w {features}'], Float[Array, 'b h w {features}']]:
-  """Applies two 3 x 3 convolutions to the same pictures, as one on a CPU.
+  """Applies two 3 x 3 convolutions to the same pictures.
 
-  There it is faster to read the input once, for its gradients too, and to
-  multiply larger matrices. On a TPU more of the results would go through main
-  memory.
+  On a CPU they run as one: it is faster to read the input once, in the
+  gradients too, and to multiply larger matrices. On a TPU this would send more
+  of the results through main memory.
 
   Args:
-    x: what both read.
-    features: of each.
-    names: of their parameters, each as those of a `Conv`.
-    dtype: of the convolutions.
+    x: the input of both.
+    features: number of features of each.
+    names: names of the two; each has the parameters of a `Conv`.
+    dtype: number type of the convolutions.
 
   Returns:
-    The features of either.
+    The features of each.
   """
   parameters = [
       Conv(features, dtype=dtype, name=name).make_parameters(x.shape[-1])
@@ -101,7 +101,7 @@ def joint_conv(
 class UpConv(nn.Module):
   """The transposed convolution (kernel 4, stride 2) that doubles size.
 
-  `nn.ConvTranspose` with gradients that are fast on a CPU as well.
+  It is `nn.ConvTranspose` with gradients that are fast on a CPU as well.
   """
   features: int
   dtype: jnp.dtype = FLOAT32

@@ -1,12 +1,12 @@
 """The contract between a network and the rest of the program.
 
 A network is a Flax Linen module, a subclass of `Network`. Its fields are its
-settings. `views` is one of them where the network can read several sets of
-views. The base class has a default for all else but `__call__`.
+settings. If it can read several sets of views, `views` is one of them. The base
+class has defaults for everything except `__call__`.
 
 Training, restoring, evaluation, the benchmarks and conversion use a network
-through this contract and through `registry` alone: none knows a network by
-name. To add one, write a subclass and register it:
+only through this contract and `registry`; none of them knows a network by name.
+To add a network, write a subclass and register it:
 
   @registry.register('my_network')
   class MyNetwork(Network):
@@ -17,9 +17,9 @@ name. To add one, write a subclass and register it:
       ...
       return Restored(estimate)
 
-Put the module into a folder of its own beside the others, or register it from
-your own package: in a config file of yours, or as an entry point of the group
-'jaxdeblur.networks', which is loaded when a name is not known.
+Put the module into a folder of its own beside the others. Or register it from
+your own package: in a config file, or as an entry point of the group
+'jaxdeblur.networks', which is loaded when a name is unknown.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ from jaxdeblur.models.restored import Restored
 Params = Any  # Nested dicts of arrays.
 Panel = UInt8[np.ndarray, '_h _w 3']
 
-# Fields that say how a network computes, not what. No checkpoint stores them.
+# Fields for how a network computes, not what. Checkpoints do not store them.
 COMPUTE_FIELDS = ('dtype', 'remat', 'dynamic_conv_method')
 
 
@@ -46,36 +46,36 @@ def start_at_random(model: 'Network', params: Params) -> Params:
 
 
 class Network(nn.Module):
-  """Base class of all networks that restore.
+  """Base class of all restoring networks.
 
   `__call__(views, *, train=False) -> Restored` takes a dict of views: float32
   [batch, height, width, 3] in [0, 1], display-referred sRGB, height and width
   multiples of `smallest_multiple`. With `train`, batch normalisation uses the
-  batch's statistics and updates the collection `batch_stats`. Where
-  `can_reblur`, it takes `reblur=True` as well, and returns `reblurred`.
+  batch's statistics and updates the collection `batch_stats`. If `can_reblur`,
+  it also takes `reblur=True`, and then returns `reblurred`.
 
-  Fields named as in `COMPUTE_FIELDS` say how it computes: `dtype` (of the
-  convolutions), `remat` (gradients compute features anew, for less memory) and
-  `dynamic_conv_method`. They are optional, set from `config.compute`, and not
-  stored in checkpoints.
+  The fields in `COMPUTE_FIELDS` say how it computes: `dtype` (number type of
+  the convolutions), `remat` (features are computed again for the gradients, to
+  save memory) and `dynamic_conv_method`. They are optional, come from
+  `config.compute`, and are not stored in checkpoints.
 
   Attributes (of the class, or properties):
-    smallest_multiple: height and width that it can compute are multiples of
+    smallest_multiple: height and width of its input must be multiples of
       these, px.
-    padded_multiple: pictures are padded to multiples of these when they are
-      restored, px; `smallest_multiple` by default.
-    receptive_field: how many pixels away, at most, a pixel of the views can
-      change the result; None where that is all of the picture, or not known.
-      Tiles are exact with a halo as wide as this.
-    halo: the surroundings that a tile is restored with, px; `receptive_field`
-      by default. None: the network cannot be restored in tiles.
-    seen_side: of a dual-pixel network that compares shifts to one side only:
-      -1 where the right view's content must lie to the left of the left
-      view's, 1 where to the right; None for both sides, or no comparison.
+    padded_multiple: pictures to restore are padded to multiples of these, px;
+      `smallest_multiple` by default.
+    receptive_field: the largest distance from which a pixel of the views can
+      change the result, px; None if any pixel can, or if it is unknown. Tiles
+      are exact with a halo as wide as this.
+    halo: width of the surroundings that a tile is restored with, px;
+      `receptive_field` by default. None: it cannot restore in tiles.
+    seen_side: the side to which a dual-pixel network compares shifts, if only
+      one: -1 if the right view's content must lie to the left of the left
+      view's, 1 if to the right; None for both sides, or no comparison.
     can_reblur: whether it can blur its result again.
-    starts: name -> function(network, params) -> params, the ways in which
-      fresh parameters can start.
-    variants: name -> settings that it stands for, as the paper's sizes.
+    starts: ways in which fresh parameters can start, name ->
+      function(network, params) -> params.
+    variants: name -> the settings it stands for, such as the paper's sizes.
     published: the names of the published weights; None if there are none.
   """
   smallest_multiple = (1, 1)
@@ -89,7 +89,7 @@ class Network(nn.Module):
 
   @property
   def required_views(self) -> tuple[str, ...]:
-    """The views that it reads: of 'center', 'left' and 'right'."""
+    """The views that it reads, among 'center', 'left' and 'right'."""
     return tuple(getattr(self, 'views', ('center',)))
 
   @property
@@ -101,17 +101,18 @@ class Network(nn.Module):
     return self.receptive_field
 
   def adapt_params(self, params: Params, weights: Params) -> Params:
-    """Fits the parameters of trained weights to this network, where it can.
+    """Fits trained parameters to this network where it can.
 
-    For weights of a related network, such as one that reads fewer views.
+    This is for weights of a related network, such as one that reads fewer
+    views.
 
     Args:
       params: this network's fresh parameters.
-      weights: those of the trained weights.
+      weights: the trained parameters.
 
     Returns:
-      The weights, changed where this network knows how; whatever still differs
-      in shape is refused by the caller.
+      The weights, changed where this network knows how. The caller refuses any
+      that still differ in shape.
     """
     del params
     return weights
@@ -119,15 +120,15 @@ class Network(nn.Module):
   def panels(
       self, restored: Restored, intermediates: Mapping[str, Any]
   ) -> dict[str, Panel]:
-    """Draws what the network makes of a picture beside the result.
+    """Draws how the network restored a picture.
 
     Args:
-      restored: what it returned for one picture, as NumPy arrays, reblurred
-        where it can.
+      restored: its output for one picture, as NumPy arrays; reblurred if
+        `can_reblur`.
       intermediates: the collection `intermediates` of that call.
 
     Returns:
-      Pictures by name, each with its title and legend.
+      Panels by name, each with its title and legend.
     """
     del restored, intermediates
     return {}

@@ -1,13 +1,13 @@
-"""How published weights name a network's parameters, declared by the network.
+"""The names of a network's parameters in its published weights.
 
-A table is a list of rows, (PyTorch layer, Flax path, kind of layer), that reads
-like a map and in both directions:
+The network declares them in a table: a list of rows (PyTorch layer, Flax path,
+kind of layer). It reads like a map, in both directions:
 
     ('conv{level}_{i}.0', 'encoder/level{level}_conv{i}', CONV)
 
-A word in braces stands for a number, the same one on both sides. Where a
-network counts differently in PyTorch, its `numbers` say how. `convert` carries
-weights through such a table.
+A word in braces stands for a number, the same on both sides. If a network
+counts differently in PyTorch, its `numbers` say how. `convert` converts weights
+with such a table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ class Parameter(NamedTuple):
   Attributes:
     collection: 'params', or 'batch_stats'.
     name: the array's name in Flax.
-    axes: which of PyTorch's axes becomes each of Flax's.
-    mirrored: whether its first two axes in Flax, rows and columns, run
+    axes: for each axis in Flax, its number in PyTorch.
+    mirrored: whether rows and columns, the first two axes in Flax, run
       backwards.
-    single: those of PyTorch's axes that have length 1 and that Flax lacks.
+    single: PyTorch's axes of length 1 that Flax lacks.
   """
   collection: str
   name: str
@@ -48,7 +48,7 @@ class Parameter(NamedTuple):
     return self.to_torch(np.broadcast_to(0, flax_shape)).shape
 
 
-# What PyTorch calls each array of a kind of layer -> what Flax does with it.
+# PyTorch's name of each array in a kind of layer -> its place in Flax.
 Kind = Mapping[str, Parameter]
 BIAS = Parameter('params', 'bias', (0,))
 # [out, in, row, column] -> [row, column, in, out].
@@ -56,8 +56,8 @@ CONV: Kind = {
     'weight': Parameter('params', 'kernel', (2, 3, 1, 0)),
     'bias': BIAS,
 }
-# [in, out, row, column] -> [row, column, in, out]. PyTorch scatters an input
-# pixel through the kernel, Flax correlates with it: so it is mirrored.
+# [in, out, row, column] -> [row, column, in, out]. PyTorch scatters each input
+# pixel through the kernel; Flax correlates with it, so it is mirrored.
 CONV_TRANSPOSE: Kind = {
     'weight': Parameter('params', 'kernel', (2, 3, 0, 1), mirrored=True),
     'bias': BIAS,
@@ -80,10 +80,10 @@ class Table(NamedTuple):
   """A network's map.
 
   Attributes:
-    rows: (PyTorch layer, Flax path, kind) each.
-    numbers: for a word in braces that is counted differently on the two sides:
+    rows: rows of (PyTorch layer, Flax path, kind).
+    numbers: for each word in braces that the two sides count differently:
       {number in PyTorch: number in Flax}.
-    ignored: last parts of names in PyTorch that Flax has nothing for.
+    ignored: last parts of PyTorch names without a counterpart in Flax.
   """
   rows: Sequence[Row]
   numbers: Mapping[str, Mapping[int, int]] = {}
@@ -92,19 +92,19 @@ class Table(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PublishedNames:
-  """What a network says of its published weights.
+  """What a network declares about its published weights.
 
   Attributes:
-    title: what errors call the network.
+    title: the network's name in errors.
     table: the map of names.
-    first_layer: the PyTorch name of an array that every state dict of this
-      network has, and no other network's: by it the network is recognised.
-    read_settings: from a state dict {PyTorch name: array} to the network's
-      settings, without its name.
-    fallback: settings to report missing and unknown names against, where the
-      first layer does not tell them.
+    first_layer: the PyTorch name of an array that identifies the network: all
+      its state dicts have it, and no other network's do.
+    read_settings: function from a state dict {PyTorch name: array} to the
+      network's settings, without its name.
+    fallback: if the first layer does not show the settings, missing and unknown
+      names are reported for these.
 
-  `read_settings` raises a UserError where the state dict fits no such network.
+  `read_settings` raises a UserError if the state dict fits no such network.
   """
   title: str
   table: Table

@@ -14,8 +14,8 @@ from jaxdeblur.models.k3dn import K3DN
 from jaxdeblur.models.network import COMPUTE_FIELDS, Network
 from jaxdeblur.suggestion import choose_one
 
-DEFAULT = 'drbnet'  # Of configs that name no network.
-ENTRY_POINTS = 'jaxdeblur.networks'  # Of packages that bring networks.
+DEFAULT = 'drbnet'  # The network of configs that name none.
+ENTRY_POINTS = 'jaxdeblur.networks'  # Group for packages with networks.
 
 _NETWORKS: dict[str, type[Network]] = {
     'drbnet': DRBNet,
@@ -27,10 +27,10 @@ _NETWORKS: dict[str, type[Network]] = {
 def register(
     name: str, network: type[Network] | None = None
 ) -> Callable[[type[Network]], type[Network]] | type[Network]:
-  """Makes a network known by a name; a decorator if it is given the name alone.
+  """Makes a network known by a name. With the name alone it is a decorator.
 
   Raises:
-    ValueError: the name is another network's, or the class is no `Network`.
+    ValueError: another network has the name, or the class is no `Network`.
   """
   if network is None:
     return functools.partial(register, name)
@@ -50,7 +50,7 @@ def register(
 
 
 def names() -> tuple[str, ...]:
-  """All names, those of installed packages included."""
+  """All names, including those from installed packages."""
   _load_entry_points()
   return tuple(_NETWORKS)
 
@@ -74,8 +74,8 @@ def create(name: str, **settings) -> Network:
   """Creates the network `name` with its settings; see the network's class.
 
   Settings may come from JSON or a config: `views` may be a list, `dtype` a
-  name such as 'bfloat16'. `variant`, where the network has variants, stands for
-  several settings; those that are given beside it count.
+  name such as 'bfloat16'. If the network has variants, `variant` stands for
+  several settings; settings given beside it override them.
 
   Raises:
     UserError: no network has this name, or it has no such setting or variant.
@@ -99,8 +99,8 @@ def complete_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
   """A network's name and all of its settings, as a checkpoint stores them.
 
   Args:
-    settings: the name and some settings; a variant is expanded, what says how
-      the network computes is left out.
+    settings: the name and some settings. A variant is expanded; fields in
+      `COMPUTE_FIELDS` are left out.
 
   Raises:
     UserError: as `create`.
@@ -115,16 +115,16 @@ def complete_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def list_fields(network: type[Network]) -> list[str]:
-  """Names a network's settings, those of `COMPUTE_FIELDS` included."""
+  """Names a network's settings, including those in `COMPUTE_FIELDS`."""
   return [field.name for field in dataclasses.fields(network)
           if field.name not in ('parent', 'name')]
 
 
 def read_dtype(name: Any) -> jnp.dtype:
-  """'bfloat16' -> its type.
+  """The type that a name such as 'bfloat16' means.
 
   Raises:
-    UserError: there is no such type of floating-point numbers.
+    UserError: no type of floating-point numbers has this name.
   """
   try:
     dtype = jnp.dtype(name)

@@ -1,4 +1,4 @@
-"""What models check of the views they are given."""
+"""Checks of the views that networks are given."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,14 +18,14 @@ def check_views(
   """Checks that a network can read its views.
 
   Args:
-    network: what errors call it.
-    names: of the views that it was made for.
+    network: its name in errors.
+    names: the views that it was made for.
     allowed: the sets of views that it can be made for.
     views: the views given, [b, h, w, 3].
-    multiple: of heights and widths that it takes, px.
+    multiple: its heights and widths are multiples of these, px.
 
   Raises:
-    UserError: as one sentence.
+    UserError: it cannot read these views.
   """
   if tuple(names) not in allowed:
     raise UserError(
@@ -56,5 +56,5 @@ def check_views(
 
 
 def widen(view: jax.Array) -> jax.Array:
-  """A view in float32 or more, since half precision rounds colours visibly."""
+  """Converts a view to at least float32: half precision rounds visibly."""
   return view.astype(jnp.promote_types(view.dtype, jnp.float32))

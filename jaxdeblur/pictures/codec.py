@@ -1,8 +1,8 @@
-"""Pixels of picture files, decoded and encoded by libvips.
+"""Decodes and encodes the pixels of picture files with libvips.
 
-libvips because it is one wheel that knows 16 bits, alpha, CMYK with profiles
-and every layout of TIFF, and that can be told to refuse damaged files. It is
-not asked for metadata: see `metadata`.
+libvips is a single wheel that supports 16 bits, alpha, CMYK with profiles and
+every layout of TIFF, and that can refuse damaged files. It does not handle the
+metadata here: see `metadata`.
 """
 
 import dataclasses
@@ -18,13 +18,13 @@ _GREY, _COLOUR = ('b-w', 'grey16'), ('srgb', 'rgb16', 'rgb')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Decoded:
-  """What a file's pixels are.
+  """The decoded pixels of a file.
 
   Attributes:
     samples: uint8 or uint16 [h, w, c], as stored, not turned upright; c is
-      1 or 3 and one more for alpha.
+      1 or 3, and one more with alpha.
     grey: whether c is 1 or 2.
-    profile: the ICC profile of converted samples; None if they are as stored.
+    profile: the ICC profile of converted samples; None for samples as stored.
   """
   samples: np.ndarray
   grey: bool
@@ -35,7 +35,7 @@ def decode(file_format: Format, data: bytes) -> Decoded:
   """Decodes a file.
 
   Raises:
-    ImageFileError: it is damaged or of a kind that is not supported.
+    ImageFileError: the file is damaged or of an unsupported kind.
   """
   module = file_format.module
   if hasattr(module, 'decode_plain'):
@@ -48,7 +48,7 @@ def decode(file_format: Format, data: bytes) -> Decoded:
   load = getattr(pyvips.Image, f'{file_format.name}load_buffer')
   levels = module.list_levels(data)
   for level in levels:
-    pyvips.vips_lib.vips_error_clear()  # It gathers what others were told.
+    pyvips.vips_lib.vips_error_clear()  # Removes messages of earlier errors.
     try:
       return _decoded(
           load(data, fail_on=level, access='sequential', **module.LOAD))
@@ -94,13 +94,13 @@ def encode(
   Args:
     file_format: one of FORMATS' names.
     samples: uint8 or uint16 [h, w, c]; c is 1 (`grey`) or 3, and one more
-      for alpha.
+      with alpha.
     grey: whether c is 1 or 2.
-    compression: as `metadata.Metadata` has it.
+    compression: as in `metadata.Metadata`.
 
   Raises:
-    ImageFileError: the format has no room for it: JPEG and WebP for 16
-      bits, TIFF for more than 4 GB.
+    ImageFileError: the format cannot hold it: JPEG and WebP cannot hold 16
+      bits, TIFF not more than 4 GB.
   """
   height, width, bands = samples.shape
   deep = samples.dtype == np.uint16
@@ -123,5 +123,5 @@ def encode(
 
 
 def _reason(error: pyvips.Error) -> str:
-  """The one line of libvips' report that says what went wrong."""
+  """The line of libvips' report that says what went wrong."""
   return [line for line in str(error).split('\n') if line.strip()][-1].strip()

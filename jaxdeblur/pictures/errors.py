@@ -1,4 +1,4 @@
-"""What is wrong with a picture file, in one sentence."""
+"""Errors of picture files, each in one sentence."""
 
 from collections.abc import Iterator
 import contextlib
@@ -10,8 +10,8 @@ from jaxdeblur.errors import UserError
 class ImageFileError(UserError):
   """A picture file that cannot be read or written, in one sentence.
 
-  What knows only a file's bytes raises it without a subject; `naming` puts
-  the file's name before it.
+  Functions that know only a file's bytes raise it without a subject. `naming`
+  puts the file's name before it.
   """
 
 
@@ -25,14 +25,14 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
 
 
 def damaged(detail: str) -> ImageFileError:
-  """The error of a file that is not whole."""
+  """The error for an incomplete file."""
   return ImageFileError(
       f'is damaged or cut short ({detail}): copy it anew from the camera or '
       'a backup.')
 
 
 def animation() -> ImageFileError:
-  """The error of a file with several frames."""
+  """The error for a file with several frames."""
   return ImageFileError(
       'is an animation, of which all but one frame would be lost: save each '
       'frame as a file of its own.')

@@ -1,4 +1,4 @@
-"""Files and folders: which are pictures, and writing that is whole."""
+"""Lists picture files in folders, reads files, and writes them whole."""
 
 import os
 import pathlib
@@ -10,10 +10,10 @@ from jaxdeblur.pictures.formats import SUFFIXES
 
 
 def is_picture(path: pathlib.Path) -> bool:
-  """Whether a path counts as a picture, by its name and by being a file.
+  """Whether a path counts as a picture: a file with the right suffix.
 
-  Hidden files do not, among them macOS' companions (`._a.png`) and .DS_Store;
-  nor do folders, whatever their names end in.
+  Hidden files do not count, such as macOS' companions (`._a.png`) and
+  .DS_Store; nor do folders, whatever their names.
   """
   return (path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
           and path.is_file())
@@ -23,7 +23,7 @@ def find_pictures(folder: str | os.PathLike) -> list[pathlib.Path]:
   """Lists a folder's picture files, 2.png before 10.png; see `is_picture`.
 
   Raises:
-    ImageFileError: it is no folder.
+    ImageFileError: the path is no folder.
   """
   folder = pathlib.Path(folder)
   if not folder.is_dir():
@@ -32,7 +32,7 @@ def find_pictures(folder: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def _natural(path: pathlib.Path) -> tuple:
-  # Every second part is a number, so that like is compared with like.
+  # Every second part is a number, so numbers are compared with numbers.
   parts = re.split(r'(\d+)', path.name.casefold())
   return [int(p) if i % 2 else p for i, p in enumerate(parts)], path.name
 
@@ -41,8 +41,8 @@ def read_bytes(path: pathlib.Path) -> bytes:
   """Reads a file that must not be empty.
 
   Raises:
-    ImageFileError: it is missing, empty, a folder, or cannot be read; the
-      sentence lacks its subject.
+    ImageFileError: the file is missing, empty, a folder, or cannot be read.
+      The sentence lacks its subject.
   """
   if path.is_dir():
     raise ImageFileError('is a folder: name a picture in it.')
@@ -59,7 +59,7 @@ def read_bytes(path: pathlib.Path) -> bytes:
 
 
 def write_whole(path: pathlib.Path, data: bytes | bytearray) -> None:
-  """Writes a file that others see whole or not at all."""
+  """Writes a file so that others see it whole or not at all."""
   unfinished = path.with_name(f'.{secrets.token_hex(8)}.tmp')
   try:
     with open(unfinished, 'xb') as file:
@@ -73,5 +73,5 @@ def write_whole(path: pathlib.Path, data: bytes | bytearray) -> None:
 
 
 def reason(error: OSError) -> str:
-  """What the operating system says, without the file's name."""
+  """The operating system's message, without the file's name."""
   return error.strerror or str(error)

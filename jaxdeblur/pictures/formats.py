@@ -1,20 +1,20 @@
-"""The formats that are read and written: a row and a module for each.
+"""The formats that can be read and written: a row and a module for each.
 
 A module has these names:
-  * read_header(data) -> Header. Raises an ImageFileError for kinds that are
-    not read; may raise struct.error or IndexError for damaged files.
-  * read_metadata(data) -> Metadata, alike.
+  * read_header(data) -> Header. Raises an ImageFileError for unsupported kinds;
+    may raise struct.error or IndexError for damaged files.
+  * read_metadata(data) -> Metadata. Raises the same errors.
   * insert_metadata(encoded, blocks): puts blocks into a file without any.
   * LOAD: libvips' options for reading.
   * list_levels(data): libvips' levels of `fail_on`, tried in turn.
   * list_save_options(bits, compression): libvips' options for writing.
 And, where the format needs them:
-  * with_profile(blocks, profile): exchanges the ICC profile; knows CMYK.
-  * decode_plain(data): decodes without libvips what is stored plainly, or
-    returns None.
+  * with_profile(blocks, profile): replaces the ICC profile, for CMYK.
+  * decode_plain(data): decodes plainly stored files without libvips; returns
+    None for others.
   * prepare(data): changes bytes before libvips reads them.
-  * is_damage(message): whether a level's complaint is about damage; without
-    it, one of the last level always is and others never are.
+  * is_damage(message): whether a level's complaint is about damage. Without
+    this function, only complaints of the last level are.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ class Format:
   """A format of picture files.
 
   Attributes:
-    name: as libvips calls it.
-    suffixes: what its files' names end in, lower case; the usual one first.
+    name: its name in libvips.
+    suffixes: the suffixes of its files, lower case; the usual one first.
     signature: a pattern of the bytes that its files begin with.
-    module: what is particular to it, see above.
+    module: the module for this format, see above.
   """
   name: str
   suffixes: tuple[str, ...]
@@ -51,6 +51,6 @@ SUFFIXES = tuple(BY_SUFFIX)
 
 
 def recognise(data: Encoded) -> Format | None:
-  """Finds the format of a file by how it begins; None if it is not read."""
+  """Finds the format of a file by its first bytes; None if unsupported."""
   return next((row for row in FORMATS.values()
                if re.match(row.signature, data, re.DOTALL)), None)

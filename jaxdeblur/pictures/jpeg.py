@@ -14,7 +14,7 @@ from jaxdeblur.pictures.metadata import (
   upright_xmp,
 )
 
-QUALITY = 95  # Of what is written; WebP's, too.
+QUALITY = 95  # Of written files; WebP uses it too.
 LOAD = {'unlimited': True}  # The limits guard servers.
 
 _JFIF, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
@@ -25,38 +25,38 @@ _XMP = b'http://ns.adobe.com/xap/1.0/\0'
 _EXTENDED_XMP = b'http://ns.adobe.com/xmp/extension/\0'
 _ICC = b'ICC_PROFILE\0'
 _PHOTOSHOP = b'Photoshop 3.0\0'
-# What goes along unread; other segments hold previews or describe them.
+# Segments that are copied unread; others hold previews or describe them.
 _KEPT = {_APP1: _EXTENDED_XMP, _APP2: _ICC}
-# What XMP says of the parts behind the picture, which do not go along.
+# Marks in XMP of the parts behind the picture, which are not copied.
 _LOSSES = {
     b'hdrgm:': 'loses its HDR gain map, which belongs to the old pixels.',
     b'GCamera:MotionPhoto': 'loses the video of its motion photo.'}
-_SEGMENT_BYTES = 65_000  # Of at most 65,533: room for every header above.
+_SEGMENT_BYTES = 65_000  # At most 65,533, less room for every header above.
 
 
 def list_levels(data: bytes) -> tuple[str, ...]:
-  """At which of its complaints libvips gives up, tried in turn.
+  """The levels of complaints at which libvips gives up, tried in turn.
 
-  Cameras write JPEG that libjpeg warns of and that is whole, so that a
-  warning counts only if it tells of damage.
+  libjpeg also warns of whole files from cameras, so a warning counts only if it
+  is about damage.
   """
   del data
   return ('warning', 'truncated')
 
 
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
-  """How libvips writes it: finely, and without chroma subsampling."""
+  """Options for writing in high quality without chroma subsampling."""
   del bits, compression
   return dict(Q=QUALITY, subsample_mode='off', optimize_coding=True)
 
 
 def is_damage(message: str) -> bool:
-  """Whether a warning of libjpeg tells of damage."""
+  """Whether a warning of libjpeg is about damage."""
   return 'Corrupt JPEG' in message
 
 
 def _segments(data: tiff_tags.Encoded) -> Iterator[tuple[int, bytes]]:
-  """The segments before the pixels."""
+  """Yields the segments before the pixels."""
   at = 2
   while True:
     mark, marker = data[at], data[at + 1]
@@ -87,7 +87,7 @@ def read_header(data: tiff_tags.Encoded) -> Header:
 
 
 def read_metadata(data: bytes) -> Metadata:
-  """Reads what is kept."""
+  """Reads the metadata to keep."""
   blocks, orientations, photoshop, notes = [], [], b'', ()
   for marker, payload in _segments(data):
     if marker == _JFIF and payload.startswith(b'JFIF\0'):
@@ -110,7 +110,7 @@ def read_metadata(data: bytes) -> Metadata:
 
 
 def insert_metadata(encoded: bytes, blocks) -> bytes:
-  """libvips' JFIF segment goes: it states a resolution nobody asked for."""
+  """Replaces libvips' JFIF segment, with its arbitrary resolution."""
   if not any(marker in (_JFIF, _APP1) for marker, _ in blocks):
     blocks = ((_JFIF, _PLAIN_JFIF), *blocks)
   rest = 2
@@ -122,7 +122,7 @@ def insert_metadata(encoded: bytes, blocks) -> bytes:
 
 
 def with_profile(blocks, profile: bytes) -> tuple[tuple[int, bytes], ...]:
-  """Exchanges the ICC profile."""
+  """Replaces the ICC profile."""
   parts = _parts(profile)
   return (*(b for b in blocks if not b[1].startswith(_ICC)), *(
       (_APP2, _ICC + bytes((number, len(parts))) + part)
@@ -130,6 +130,6 @@ def with_profile(blocks, profile: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 def _parts(data: bytes) -> list[bytes]:
-  """Cuts what is too long for one segment."""
+  """Cuts data that is too long for one segment."""
   return [data[at:at + _SEGMENT_BYTES]
           for at in range(0, len(data), _SEGMENT_BYTES)]

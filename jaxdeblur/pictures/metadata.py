@@ -1,13 +1,13 @@
-"""What a picture file says beside its pixels, whatever its format.
+"""The metadata of picture files, for all formats.
 
 libvips, which decodes and encodes the pixels, loses a TIFF's EXIF, a PNG's
-gamma and every maker note (seen in 8.18). So the metadata goes from the old
-file to the new one here, block by block, as bytes. What describes the old
-pixels or shows them does not go along: orientation becomes 1, and thumbnails
-(in EXIF, JFIF, XMP and Photoshop's block) are dropped.
+gamma and every maker note (seen in 8.18). So the metadata is copied here from
+the old file to the new one, block by block, as bytes. Metadata that describes
+or shows the old pixels is not copied: orientation becomes 1, and thumbnails (in
+EXIF, JFIF, XMP and Photoshop's block) are dropped.
 
-The blocks of a `Metadata` are in the terms of its file format: pairs of a
-chunk's name and its bytes (PNG, WebP), of a marker and its bytes (JPEG), or
+The blocks of a `Metadata` depend on the file format: pairs of a chunk's name
+and its bytes (PNG, WebP), pairs of a marker and its bytes (JPEG), or
 `tiff_tags.Tag` (TIFF).
 """
 
@@ -17,7 +17,7 @@ import struct
 
 from jaxdeblur.pictures import tiff_tags
 
-EXIF_PREFIX = b'Exif\0\0'  # Of EXIF in JPEG, and sometimes in WebP.
+EXIF_PREFIX = b'Exif\0\0'  # Precedes EXIF in JPEG, and sometimes in WebP.
 _PHOTOSHOP_SIGNATURES = (b'8BIM', b'MeSa', b'AgHg', b'PHUT', b'DCSR')
 _PHOTOSHOP_THUMBNAILS = (1033, 1036)
 
@@ -26,12 +26,12 @@ Block = tuple[bytes, bytes] | tuple[int, bytes] | tiff_tags.Tag
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What is known of a picture before its pixels are decoded.
+  """Facts about a picture that are known before its pixels are decoded.
 
   Attributes:
-    height: of the stored pixels, not turned upright.
-    width: alike.
-    orientation: of the stored pixels, 1 to 8 as EXIF counts.
+    height: height of the stored pixels, not turned upright.
+    width: width of the stored pixels.
+    orientation: orientation of the stored pixels, 1 to 8 as in EXIF.
   """
   height: int
   width: int
@@ -49,11 +49,12 @@ class Metadata:
   """A file's metadata, ready for the restored file.
 
   Attributes:
-    orientation: of the stored pixels, 1 to 8 as EXIF counts.
-    blocks: what is kept, upright, in the terms of the file format.
-    compression: how TIFF stores ('none', 'lzw', 'deflate', 'packbits'), and
-      'lossless' or 'lossy' of WebP; '' elsewhere.
-    notes: what is lost, each a sentence without its subject.
+    orientation: orientation of the stored pixels, 1 to 8 as in EXIF.
+    blocks: the blocks to keep, for the upright picture, in the form of the file
+      format.
+    compression: 'none', 'lzw', 'deflate' or 'packbits' for TIFF, 'lossless' or
+      'lossy' for WebP, '' for others.
+    notes: the losses, each a sentence without its subject.
   """
   orientation: int = 1
   blocks: tuple[Block, ...] = ()
@@ -62,7 +63,7 @@ class Metadata:
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-  """States orientation 1 and drops thumbnails."""
+  """Sets orientation 1 and drops thumbnails."""
   xmp = re.sub(
       rb'(\btiff:Orientation\s*(?:=\s*["\']|>)\s*)[2-8]', rb'\g<1>1', xmp)
   return re.sub(rb'(?s)<(\w+:Thumbnails)\b[^>]*>.*?</\1\s*>', b'', xmp)
@@ -78,7 +79,7 @@ def upright_photoshop(resources: bytes) -> bytes:
     size, = struct.unpack_from('>I', resources.ljust(begin, b'\0'), begin - 4)
     end = begin + size + size % 2
     if signature not in _PHOTOSHOP_SIGNATURES or end > len(resources) + 1:
-      return resources  # Not as Adobe specifies it: left as it is.
+      return resources  # Not as Adobe specifies: left unchanged.
     if number not in _PHOTOSHOP_THUMBNAILS:
       kept += resources[at:end]
     at = end

@@ -1,4 +1,4 @@
-"""Reads and writes pictures; see the package for what is kept."""
+"""Reads and writes pictures; the package's docstring says what is kept."""
 
 import dataclasses
 import mmap
@@ -26,19 +26,19 @@ Pixels = UInt8[np.ndarray, 'h w 3'] | UInt16[np.ndarray, 'h w 3']
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Picture:
-  """A picture and all that its file needs to be written again.
+  """A picture with all that is needed to write its file again.
 
-  A picture that never was a file needs `pixels` and `format` alone.
+  A picture that was never a file needs only `pixels` and `format`.
 
   Attributes:
     pixels: RGB, upright, in the file's own colour space; the three channels
       are equal if `grey`.
     format: one of FORMATS' names: 'png', 'jpeg', 'tiff' or 'webp'.
     alpha: opacity, of the type of `pixels`, or None. Colours are as stored:
-      premultiplied only where a TIFF says that they are.
-    grey: the file holds one channel of light.
-    path: where it was read.
-    metadata: the rest.
+      premultiplied only if a TIFF says so.
+    grey: whether the file holds one channel of light.
+    path: the file that it was read from.
+    metadata: the file's metadata.
   """
   pixels: Pixels
   format: str
@@ -54,7 +54,7 @@ class Picture:
 
   @property
   def notes(self) -> tuple[str, ...]:
-    """What a written file will lack, each a sentence that names the file."""
+    """The losses in a written file, each a sentence that names the file."""
     return tuple(f'{self.path} {note}' for note in self.metadata.notes)
 
 
@@ -62,7 +62,7 @@ def read(path: str | os.PathLike) -> Picture:
   """Reads a picture file.
 
   Raises:
-    ImageFileError: it is missing, no picture, damaged, cut short, or of a
+    ImageFileError: the file is missing, no picture, damaged, cut short, or of a
       kind that cannot be restored without loss.
   """
   path = pathlib.Path(path)
@@ -86,9 +86,9 @@ def read(path: str | os.PathLike) -> Picture:
 
 
 def read_pixels(path: str | os.PathLike) -> Pixels:
-  """Reads the pixels of a picture file alone; see `decode_pixels`.
+  """Reads only the pixels of a picture file; see `decode_pixels`.
 
-  Its name may end in anything.
+  The file may have any suffix.
 
   Raises:
     ImageFileError: as `read`.
@@ -99,14 +99,14 @@ def read_pixels(path: str | os.PathLike) -> Pixels:
 
 
 def decode_pixels(encoded: bytes, name: str) -> Pixels:
-  """Decodes the pixels of a picture alone: the same as those of `read`.
+  """Decodes only the pixels of a picture, the same as those from `read`.
 
-  They are upright, grey is repeated, and alpha left out: colours are as they
-  are stored under it. No metadata but the orientation is read.
+  They are upright, grey is repeated, and alpha is left out; the colours under
+  it are as stored. The orientation is the only metadata that is read.
 
   Args:
-    encoded: a file of one of the formats, recognised by its bytes.
-    name: what an error calls it.
+    encoded: the bytes of a file, which show its format.
+    name: its name in errors.
 
   Raises:
     ImageFileError: as `read`.
@@ -119,7 +119,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
   """Reads height and width of an upright picture without decoding it.
 
   Raises:
-    ImageFileError: it is missing, no picture, or of a kind that is not read.
+    ImageFileError: the file is missing, no picture, or of an unsupported kind.
   """
   path = pathlib.Path(path)
   with naming(path):
@@ -130,7 +130,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     except (OSError, ValueError) as error:
       if isinstance(error, ImageFileError):
         raise
-      # Missing, empty, a folder: or what cannot be mapped.
+      # The file is missing, empty or a folder, or it cannot be mapped.
       return _read_header(files.read_bytes(path))[1].upright_size
 
 
@@ -156,7 +156,7 @@ def _parse(parser, data: Encoded):
 
 
 def _to_pixels(decoded: codec.Decoded, orientation: int) -> Pixels:
-  """Upright RGB without alpha."""
+  """Makes upright RGB without alpha."""
   samples = _upright(decoded.samples, orientation)
   if decoded.grey:
     return np.repeat(samples[..., :1], 3, axis=-1)
@@ -165,20 +165,20 @@ def _to_pixels(decoded: codec.Decoded, orientation: int) -> Pixels:
 
 def write(
     path: str | os.PathLike, picture: Picture, pixels: np.ndarray) -> None:
-  """Writes restored pixels as a file of the kind the picture came from.
+  """Writes restored pixels in the format that the picture came in.
 
-  The file appears whole or not at all: it is written beside its place under
+  The file appears whole or not at all: it is written in the same folder under
   another name and then renamed. A grey file gets the mean of the three
-  channels, three estimates of one value.
+  channels, which are three estimates of one value.
 
   Args:
-    path: where; its ending must be one of the picture's format.
-    picture: what `read` returned.
+    path: the file to write; its suffix must fit the picture's format.
+    picture: the picture that `read` returned.
     pixels: [h, w, 3] of the size and type of `picture.pixels`.
 
   Raises:
-    ImageFileError: the ending or the pixels are not the picture's, or the
-      file cannot be written.
+    ImageFileError: the suffix or the pixels do not fit the picture, or the file
+      cannot be written.
   """
   path = pathlib.Path(path)
   with naming(path):
@@ -204,7 +204,7 @@ def _encode(picture: Picture, pixels: np.ndarray) -> bytes | bytearray:
   """Encodes upright pixels with the picture's alpha and metadata."""
   if picture.grey:
     total = pixels.sum(-1, dtype=np.uint32, keepdims=True)
-    pixels = ((total + 1) // 3).astype(pixels.dtype)  # To the nearest.
+    pixels = ((total + 1) // 3).astype(pixels.dtype)  # Rounded.
   if picture.alpha is not None:
     pixels = np.concatenate([pixels, picture.alpha[..., None]], -1)
   encoded = codec.encode(
@@ -214,7 +214,7 @@ def _encode(picture: Picture, pixels: np.ndarray) -> bytes | bytearray:
 
 
 def _read_file(path: pathlib.Path) -> tuple[bytes, Format]:
-  """Returns a file's bytes and format, which its ending must tell."""
+  """Returns a file's bytes and format, which must fit its suffix."""
   expected = BY_SUFFIX.get(path.suffix.lower())
   if expected is None and not path.is_dir():
     raise ImageFileError(

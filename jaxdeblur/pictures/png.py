@@ -12,8 +12,8 @@ from jaxdeblur.pictures.metadata import Header, Metadata, upright_xmp
 LOAD = {'unlimited': True}  # The limits guard servers.
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
-# Colour, resolution, texts, dates. What else there is describes the old
-# samples (palette, background, histogram) or signs them (content credentials).
+# Colour, resolution, texts, dates. Other chunks describe the old samples
+# (palette, background, histogram) or sign them (content credentials).
 _KEPT = frozenset((
     b'cHRM', b'gAMA', b'iCCP', b'sRGB', b'cICP', b'mDCV', b'cLLI', b'pHYs',
     b'oFFs', b'sCAL', b'sTER', b'tEXt', b'zTXt', b'iTXt', b'eXIf', b'tIME'))
@@ -21,19 +21,19 @@ _XMP = b'XML:com.adobe.xmp\0'
 
 
 def list_levels(data: bytes) -> tuple[str, ...]:
-  """At which of its complaints libvips gives up."""
+  """The levels of complaints at which libvips gives up."""
   del data
   return ('error',)
 
 
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
-  """How libvips writes it: losslessly, with the bits that there are."""
+  """Options for writing without loss, in the given bit depth."""
   del compression
   return dict(filter='paeth', bitdepth=bits)
 
 
 def _places(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, int, int]]:
-  """Where chunks lie: their names, and the begin and end of their bytes."""
+  """Yields each chunk's name and where its bytes begin and end."""
   at, name = len(_SIGNATURE), b''
   while name != b'IEND':
     size, name = struct.unpack_from('>I4s', data, at)
@@ -55,7 +55,7 @@ def _chunks(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, bytes]]:
 def read_header(data: tiff_tags.Encoded) -> Header:
   """Reads size and orientation, which may follow the pixels.
 
-  Checksums of the pixels are left to the decoder, which compares them anyway.
+  The checksums of the pixels are left to the decoder, which checks them anyway.
   """
   orientation = 1
   for name, begin, end in _places(data):
@@ -68,7 +68,7 @@ def read_header(data: tiff_tags.Encoded) -> Header:
 
 
 def read_metadata(data: bytes) -> Metadata:
-  """Reads what is kept, and compares all checksums."""
+  """Reads the metadata to keep, and checks all checksums."""
   blocks, orientation = [], 1
   for name, payload in _chunks(data):
     if name == b'acTL':
@@ -83,7 +83,7 @@ def read_metadata(data: bytes) -> Metadata:
 
 
 def insert_metadata(encoded: bytes, blocks) -> bytes:
-  """Of the chunks that libvips wrote, only those of the pixels stay."""
+  """Replaces all chunks that libvips wrote, except those of the pixels."""
   header, *others = _chunks(encoded)
   pixels = [c for c in others if c[0] in (b'IDAT', b'IEND')]
   return _SIGNATURE + b''.join(

@@ -1,4 +1,4 @@
-"""TIFF: its tags, what is not read, and how libvips reads and writes it."""
+"""TIFF: its tags, unsupported kinds, and how libvips reads and writes it."""
 
 import dataclasses
 from typing import Any
@@ -16,17 +16,17 @@ from jaxdeblur.pictures.metadata import (
 
 LOAD = {'unlimited': True}  # The limits guard servers.
 
-# TIFF compression -> (libvips' name). Others are lossy, obsolete or not
-# written by libvips' wheels: deflate takes their place.
+# TIFF compression -> libvips' name. Others are lossy, obsolete or not written
+# by libvips' wheels; they become deflate.
 _COMPRESSIONS = {
     1: 'none', 5: 'lzw', 8: 'deflate', 32946: 'deflate', 32773: 'packbits'}
 _SAMPLES = {1: 'unsigned', 2: 'signed', 3: 'floating-point', 4: 'unsigned'}
 _JPEG, _YCBCR = 7, 6
 _GREY, _RGB = 1, 2
-_PHOTOMETRICS = (0, _GREY, _RGB, 3, 5)  # 0 is negative; palette, CMYK.
-_LAYERS = 37724  # Photoshop's: they hold the picture as it was.
-# Tags about samples and their place in the file: those of the old one. What
-# its alpha means (338) holds for the new one too.
+_PHOTOMETRICS = (0, _GREY, _RGB, 3, 5)  # 0: negative, 3: palette, 5: CMYK.
+_LAYERS = 37724  # Photoshop's layers, which hold the old picture.
+# Tags about the samples of the old file and their places. Tag 338, the meaning
+# of alpha, is not among them: it holds for the new file too.
 _OF_PIXELS = frozenset((
     *range(254, 260), 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280,
     281, 284, *range(288, 294), 297, 317, *range(320, 329), 330, 332, 333, 334,
@@ -37,25 +37,25 @@ _UPRIGHT = tiff_tags.Tag(tiff_tags.ORIENTATION, 3, 1, b'\1\0')
 
 
 def list_levels(data: bytes) -> tuple[str, ...]:
-  """At which of its complaints libvips gives up.
+  """The levels of complaints at which libvips gives up.
 
-  At 'error' it makes damaged tiles black. At 'warning' it refuses whole files
-  in strips, for tags that are not as they should be.
+  At 'error' it makes damaged tiles black. At 'warning' it refuses undamaged
+  files in strips because of unusual tags.
   """
   return ('warning',) if _Page(data).tiled else ('error',)
 
 
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
-  """How libvips writes it: losslessly."""
+  """Options for writing without loss."""
   del bits
   return dict(compression=compression or 'deflate', predictor='horizontal')
 
 
 class _Page:
-  """A file's one picture, of a kind that is read.
+  """The only picture of a file, of a supported kind.
 
   Raises:
-    ImageFileError: the file has several, or one of another kind.
+    ImageFileError: the file has several pictures, or an unsupported one.
     struct.error: its parts lead past its end.
   """
 
@@ -122,7 +122,7 @@ def read_header(data: tiff_tags.Encoded) -> Header:
 
 
 def read_metadata(data: bytes) -> Metadata:
-  """Reads what is kept."""
+  """Reads the metadata to keep."""
   page = _Page(data)
   tags = [tag for number, entry in sorted(page.entries.items())
           if number not in _OF_PIXELS
@@ -150,33 +150,33 @@ def _upright_tag(
 
 
 def insert_metadata(encoded: bytes, blocks) -> bytearray:
-  """libvips' resolution goes: nobody asked for it."""
+  """Inserts tags, and removes the resolution that libvips added."""
   return tiff_tags.with_tags(encoded, [*blocks, _UPRIGHT], without=_RESOLUTION)
 
 
 def with_profile(blocks, profile: bytes) -> tuple[tiff_tags.Tag, ...]:
-  """Exchanges the ICC profile."""
+  """Replaces the ICC profile."""
   return (*(b for b in blocks if b.number != tiff_tags.ICC_PROFILE),
           tiff_tags.Tag(tiff_tags.ICC_PROFILE, 7, len(profile), profile))
 
 
 def prepare(data: bytes) -> bytes:
-  """Calls premultiplied alpha unassociated, so that samples come as stored.
+  """Marks premultiplied alpha as unassociated, to get the samples as stored.
 
-  libvips divides premultiplied colours by alpha and rounds down, which
-  multiplying again cannot undo.
+  Otherwise libvips divides premultiplied colours by alpha and rounds down,
+  which multiplying again cannot undo.
   """
   return tiff_tags.with_number(data, tiff_tags.EXTRA_SAMPLES, 1, 2)
 
 
 def decode_plain(data: bytes) -> np.ndarray | None:
-  """Decodes what is stored as an array: uncompressed grey or RGB in strips.
+  """Decodes plain arrays: uncompressed grey or RGB in strips.
 
-  Patches to train on are such files. libvips takes three times as long for
-  one, nearly all of it before the first sample.
+  Patches for training are such files. libvips takes three times as long for
+  one, and spends nearly all of it before the first sample.
 
   Returns:
-    uint8 or uint16 [h, w, 1 or 3], not turned upright; None if the file is
+    uint8 or uint16 [h, w, 1 or 3], not turned upright; None if the file is of
     another kind, or its strips do not add up to the picture.
   """
   page = _Page(data)
@@ -191,7 +191,7 @@ def decode_plain(data: bytes) -> np.ndarray | None:
   height, width = (
       page.number(tag, 0) for tag in (tiff_tags.HEIGHT, tiff_tags.WIDTH))
   whole = memoryview(data)
-  # A bytearray, so that the samples may be written to.
+  # A bytearray, so that the samples are writable.
   joined = bytearray().join(
       whole[start:start + size] for start, size in zip(
           page.numbers(tiff_tags.STRIP_OFFSETS),

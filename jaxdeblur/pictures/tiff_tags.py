@@ -1,8 +1,8 @@
 """TIFF tags, the form in which TIFF files and EXIF blocks keep their metadata.
 
-Byte-level on purpose: libraries that decode an EXIF block and write it anew
-lose what they do not know, the camera's maker notes first of all. Here a
-block is changed in place, and a tag moves from file to file as its bytes.
+This works on bytes on purpose. Libraries that decode an EXIF block and write it
+again lose everything they do not know, such as the camera's maker notes. Here a
+block is changed in place, and a tag is copied from file to file as bytes.
 
 Layout: TIFF 6.0 (1992), section 2; EXIF 2.32, section 4.6; BigTIFF (43).
 """
@@ -29,8 +29,8 @@ EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965  # Each points to tags.
 _EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
 _THUMBNAIL, _THUMBNAIL_SIZE = 513, 514
 
-# Bytes in one value of a kind, and in the number it is made of: a rational
-# is two numbers. Kinds 13 and 16 to 18 point to something: see `portable`.
+# Bytes in one value of a kind, and in each number of the value: a rational is
+# two numbers. Kinds 13 and 16 to 18 point to other data; see `portable`.
 _VALUE_BYTES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8,
     13: 4, 16: 8, 17: 8, 18: 8}
@@ -41,14 +41,14 @@ _POINTERS = (13, 16, 17, 18)
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """One tag where it lies in a block.
+  """One tag and its place in a block.
 
   Attributes:
     tag: its number.
     kind: the type of its values (3 is a 16-bit integer, for example).
-    count: how many values.
+    count: the number of values.
     place: where its 4 (BigTIFF: 8) bytes for a value or an offset are.
-    start: where its values are: `place` itself if they fit in there.
+    start: where its values are: `place` itself if they fit there.
   """
   tag: int
   kind: int
@@ -84,8 +84,8 @@ class Block:
   `data` is read and, if it is a bytearray, changed in place.
 
   Raises:
-    ValueError: it does not begin as TIFF does.
-    struct.error: here and in every method, a directory lies outside it.
+    ValueError: the data do not begin like TIFF.
+    struct.error: a directory lies outside the data. Every method may raise it.
   """
 
   def __init__(self, data: Encoded):
@@ -102,7 +102,7 @@ class Block:
     return struct.unpack_from(self.order + form, self.data, place)[0]
 
   def directory(self, start: int) -> Directory:
-    """Reads the directory at `start`; a tag with no bytes here is left out."""
+    """Reads the directory at `start`; leaves out tags without bytes here."""
     slot = 8 if self.big else 4
     number = self._number('Q' if self.big else 'H', start)
     first = start + (8 if self.big else 2)
@@ -149,12 +149,12 @@ class Block:
     return value if self.order == '<' else _swapped(value, entry.kind)
 
   def portable(self, entry: Entry) -> Tag | None:
-    """The tag apart from its place; None if it points to we know not what."""
+    """The tag without its place; None if it points to unknown data."""
     if entry.tag in (EXIF, GPS, INTEROPERABILITY):
       try:
         inner = self.directory(self.numbers(entry)[0])
       except (IndexError, OverflowError, struct.error):
-        return None  # Unreadable for everyone.
+        return None  # No program can read it.
       tags = (self.portable(e) for _, e in sorted(inner.entries.items()))
       tags = tuple(tag for tag in tags if tag is not None)
       return Tag(entry.tag, 4, 1, tags) if tags else None
@@ -166,7 +166,7 @@ class Block:
 def read_orientation(exif: bytes) -> int:
   """Reads the orientation that an EXIF block states, 1 to 8.
 
-  It is 1 where there is none, or no block that can be read.
+  It is 1 if the block states none or cannot be read.
   """
   try:
     block = Block(exif)
@@ -180,16 +180,16 @@ def read_orientation(exif: bytes) -> int:
 def upright(exif: bytes) -> tuple[int, bytes]:
   """Makes an EXIF block describe the upright picture without a thumbnail.
 
-  Orientation becomes 1, width and height change places with the sides, and
-  the thumbnail, which shows the picture as it was, is wiped. All else,
-  maker notes included, stays where it is, byte for byte.
+  Orientation becomes 1, width and height change places if the sides do, and the
+  thumbnail, which shows the old picture, is wiped. Everything else, including
+  maker notes, stays in place, byte for byte.
 
   Args:
     exif: the block, from its byte order mark on.
 
   Returns:
-    The orientation it had, 1 to 8 (1 where it states none), and the block.
-    A block that cannot be read is returned as it came.
+    Its former orientation, 1 to 8 (1 if it states none), and the block. An
+    unreadable block is returned unchanged.
   """
   data = bytearray(exif)
   try:
@@ -210,7 +210,7 @@ def upright(exif: bytes) -> tuple[int, bytes]:
       start, = block.numbers(first.entries.get(EXIF))
       inner = block.directory(start).entries
     except (ValueError, OverflowError, struct.error):
-      inner = {}  # No EXIF directory: no width and height to keep true.
+      inner = {}  # Without an EXIF directory there is no width and height.
     _swap(block, inner.get(_EXIF_WIDTH), inner.get(_EXIF_HEIGHT))
   _drop_thumbnail(block, first)
   return orientation, bytes(data)
@@ -225,30 +225,30 @@ def _drop_thumbnail(block: Block, first: Directory) -> None:
     start, = block.numbers(thumbnail.get(_THUMBNAIL))
     size, = block.numbers(thumbnail.get(_THUMBNAIL_SIZE))
   except (ValueError, OverflowError, struct.error):
-    start = size = 0  # Not one that anyone can read.
+    start = size = 0  # No program can read this thumbnail.
   struct.pack_into(block.order + block.offset, block.data, first.link, 0)
   end = start + size
   if block.data[start:start + 2] == b'\xff\xd8':
-    if end >= len(block.data):  # Nothing lies behind it, as a rule.
+    if end >= len(block.data):  # Usually nothing lies behind it.
       del block.data[start:]
     else:
       block.data[start:end] = bytes(size)
 
 
 def with_tags(tiff: bytes, tags: list[Tag], without: set[int]) -> bytearray:
-  """Gives a TIFF file of one page other tags.
+  """Replaces tags of a TIFF file of one page.
 
-  The new directory is appended, and the file's pixels stay where they are.
+  The new directory is appended, and the file's pixels stay in place.
 
   Args:
     tiff: a file, not BigTIFF.
-    tags: the tags it gets; they replace its own of the same number.
-    without: its own tags that it loses.
+    tags: new tags; they replace old ones of the same number.
+    without: numbers of old tags to remove.
   """
   out = bytearray(tiff)
   block = Block(out)
   replaced = without | {tag.number for tag in tags}
-  # As they are: a value in place, or an offset that stays true.
+  # Copied unchanged: a value in place, or an offset that stays valid.
   fields = {
       entry.tag: struct.pack(
           block.order + 'HHI', entry.tag, entry.kind, entry.count)
@@ -261,7 +261,7 @@ def with_tags(tiff: bytes, tags: list[Tag], without: set[int]) -> bytearray:
 
 
 def transposed(tag: Tag) -> Tag:
-  """An EXIF directory whose picture width and height change places."""
+  """Exchanges the picture's width and height in an EXIF directory."""
   swap = {_EXIF_WIDTH: _EXIF_HEIGHT, _EXIF_HEIGHT: _EXIF_WIDTH}
   return dataclasses.replace(tag, value=tuple(
       dataclasses.replace(inner, number=swap.get(inner.number, inner.number))
@@ -269,7 +269,7 @@ def transposed(tag: Tag) -> Tag:
 
 
 def with_number(tiff: bytes, tag: int, old: int, new: int) -> bytes:
-  """Exchanges the only number of a tag, if it is `old`."""
+  """Replaces the only number of a tag, if it is `old`."""
   block = Block(tiff)
   entry = block.directories()[0].entries.get(tag)
   if block.numbers(entry) != (old,):
@@ -282,7 +282,7 @@ def with_number(tiff: bytes, tag: int, old: int, new: int) -> bytes:
 
 def _append(
     out: bytearray, order: str, fields: dict[int, bytes], tags) -> int:
-  """Appends the tags' values and a directory; returns where that begins."""
+  """Appends the tags' values and a directory; returns the directory's start."""
   for tag in tags:
     if isinstance(tag.value, tuple):
       value = struct.pack(order + 'I', _append(out, order, {}, tag.value))
@@ -313,6 +313,6 @@ def _swap(block: Block, one: Entry | None, other: Entry | None) -> None:
 
 
 def _swapped(value: bytes, kind: int) -> bytes:
-  """Values of `kind` in the other byte order."""
+  """Converts values of `kind` to the other byte order."""
   return np.frombuffer(value, f'V{_NUMBER_BYTES[kind]}').view(
       f'u{_NUMBER_BYTES[kind]}').byteswap().tobytes()

@@ -21,13 +21,13 @@ _ALPHA = 0x10
 
 
 def list_levels(data: bytes) -> tuple[str, ...]:
-  """At which of its complaints libvips gives up."""
+  """The levels of complaints at which libvips gives up."""
   del data
   return ('error',)
 
 
 def list_save_options(bits: int, compression: str) -> dict[str, Any]:
-  """How libvips writes it: lossless stays so, colours under alpha stay."""
+  """Options for writing: lossless stays lossless, colours under alpha stay."""
   del bits
   return dict(
       Q=QUALITY, smart_subsample=True, exact=True,
@@ -47,7 +47,7 @@ def _chunks(data: tiff_tags.Encoded) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_size(chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
-  """Height, width, and whether there is alpha."""
+  """Reads height, width, and whether there is alpha."""
   extended = chunks.get(b'VP8X')
   if extended is not None:
     width, height = (1 + int.from_bytes(extended[at:at + 3], 'little')
@@ -69,13 +69,13 @@ def read_header(data: tiff_tags.Encoded) -> Header:
   if b'ANIM' in chunks:
     raise animation()
   height, width, _ = _read_size(chunks)
-  # Some programs write JPEG's header before it, which belongs to JPEG.
+  # Some programs write a header before it that belongs to JPEG.
   exif = chunks.get(b'EXIF', b'').removeprefix(EXIF_PREFIX)
   return Header(height, width, tiff_tags.read_orientation(exif))
 
 
 def read_metadata(data: bytes) -> Metadata:
-  """Reads what is kept."""
+  """Reads the metadata to keep."""
   blocks, orientation, compression = [], 1, 'lossy'
   for name, payload in _chunks(data):
     if name == b'ANIM':
@@ -93,7 +93,7 @@ def read_metadata(data: bytes) -> Metadata:
 
 
 def insert_metadata(encoded: bytes, blocks) -> bytes:
-  """In the order that the format asks for: profile, pixels, the others."""
+  """Inserts chunks in the order of the format: profile, pixels, others."""
   chunks = dict(_chunks(encoded))
   height, width, alpha = _read_size(chunks)
   chunks.pop(b'VP8X', None)

@@ -1,4 +1,4 @@
-"""Sizes that a network takes: padding and resizing of pictures."""
+"""Pads and resizes pictures to sizes that a network takes."""
 
 import cv2
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ def fit_view(
 
   Args:
     view: [h, w, 3], uint8, uint16 or float in [0, 1].
-    multiple: of height and width, px.
+    multiple: height and width become multiples of these, px.
     fit: 'pad' or 'resize'; see `RestoreOptions`.
   """
   rows, columns = (
@@ -25,7 +25,7 @@ def fit_view(
   else:
     view = np.pad(view, ((0, rows), (0, columns), (0, 0)), mode='reflect')
   scaled = view.astype(np.float32) / top_value(view.dtype)
-  return np.clip(scaled, 0, 1)  # Resized floats overshoot.
+  return np.clip(scaled, 0, 1)  # Resizing floats may overshoot.
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:

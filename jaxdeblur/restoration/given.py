@@ -1,6 +1,6 @@
-"""The pictures that `Restorer.restore` is given, as views, and back.
+"""Converts the pictures given to `Restorer.restore` to views, and results back.
 
-Arrays of any of the shapes that people have, PIL pictures, and paths.
+It takes arrays of all usual shapes, PIL pictures, and paths.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from jaxdeblur import pictures
 from jaxdeblur.errors import UserError
 
-_SMALLEST_SIDE = 2  # A border of one pixel has nothing to be mirrored.
+_SMALLEST_SIDE = 2  # Pictures one pixel wide cannot be mirrored.
 
 GiveBack = Callable[[np.ndarray, bool], Any]
 
@@ -24,13 +24,13 @@ def read(
   """Reads the views of a picture, or of a batch of pictures.
 
   Args:
-    given: 'center', 'left' and 'right', None where one was not given.
+    given: 'center', 'left' and 'right'; None for a view that is not given.
     required: the views that the network reads.
 
   Returns:
-    The views, [n, h, w, 3], in the order of `required`; and a function from the
-    restored pictures, float32 [n, h, w, 3], and whether floats are wanted, to
-    what is returned for them.
+    The views, [n, h, w, 3], in the order of `required`, and a function that
+    makes the result. It takes the restored pictures, float32 [n, h, w, 3], and
+    whether the result holds floats.
 
   Raises:
     UserError: the views are not those required, differ, or hold no picture.
@@ -56,7 +56,7 @@ def read(
     array = _with_shape_of(picture, restored, as_float)
     if as_float or not _is_pil(like):
       return array
-    # Of the same library, which is imported already.
+    # PIL is imported already, since the input is a PIL picture.
     from PIL import Image
     return Image.fromarray(array)
 
@@ -64,7 +64,7 @@ def read(
 
 
 def top_value(dtype: np.dtype) -> int:
-  """What stands for 1 in a picture of this type.
+  """The value that stands for 1 in a picture of this type.
 
   Raises:
     UserError: pictures of this type are not read here.
@@ -113,7 +113,7 @@ def _check_picture(name: str, view: np.ndarray) -> None:
 
 
 def _as_batch(view: np.ndarray) -> np.ndarray:
-  """Any picture's colours, [n, h, w, 3]; grey is repeated, alpha left out."""
+  """Makes [n, h, w, 3] of any picture: repeats grey, leaves out alpha."""
   if view.ndim == 4:
     return view
   colours = np.atleast_3d(view)[..., :3]
@@ -123,13 +123,13 @@ def _as_batch(view: np.ndarray) -> np.ndarray:
 def _with_shape_of(
     picture: np.ndarray, restored: np.ndarray, as_float: bool
 ) -> np.ndarray:
-  """Restored pictures in the shape and, unless `as_float`, type of the input.
+  """Gives restored pictures the input's shape, and its type unless `as_float`.
   """
   dtype = np.dtype(np.float32) if as_float else picture.dtype
   if picture.ndim < 4:
     restored = restored[0]
     if picture.ndim == 2 or picture.shape[2] == 1:
-      # Three estimates of one value.
+      # The three channels are estimates of one value.
       restored = restored.mean(axis=2, keepdims=picture.ndim == 3)
   top = top_value(dtype)
   result = (np.round(restored * top) if top > 1 else restored).astype(dtype)

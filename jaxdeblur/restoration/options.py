@@ -1,4 +1,4 @@
-"""How pictures are restored: one object, passed and recorded whole."""
+"""Options for restoring, in one object that is passed and recorded whole."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -12,18 +12,19 @@ FITS = ('pad', 'resize')
 
 @dataclasses.dataclass(frozen=True)
 class RestoreOptions:
-  """What can be chosen when a picture is restored.
+  """Choices for restoring a picture.
 
   Attributes:
-    tile: restores in tiles of tile x tile px, each with the network's receptive
-      field around it, which bounds the memory and gives the same result but
-      for roundings; None and 0 restore the picture whole. One compilation
-      serves all pictures larger than a tile with its surroundings. Networks
-      that see all of a picture at once differ a little; see their documents.
-    halo: pixels of surroundings that a tile is restored with, instead of the
-      network's own choice; fewer leave seams.
+    tile: side of the tiles to restore in, px; None and 0 restore the picture
+      whole. Each tile is restored with the network's receptive field around it.
+      This bounds the memory, and the result differs only by rounding. One
+      compilation serves all pictures larger than a tile with its surroundings.
+      Networks that see all of a picture at once differ a little; see their
+      documents.
+    halo: width of the surroundings that a tile is restored with, px, instead of
+      the network's own choice; narrower ones leave seams.
     fit: how a picture gets a size that the network takes. 'pad' extends it by
-      reflection and cuts the result back: no pixel is resampled. 'resize'
+      reflection and cuts the result back, so no pixel is resampled. 'resize'
       enlarges it and shrinks the result back, bicubically, as the authors of
       K3DN evaluate (Yang et al. 2023, supplement C): integers stay integers
       while they are enlarged, and the result is clipped after it is shrunk.
@@ -33,7 +34,7 @@ class RestoreOptions:
   fit: str = 'pad'
 
   def __post_init__(self):
-    """Raises a UserError for what cannot be."""
+    """Raises a UserError for impossible values."""
     if self.tile is not None and self.tile < 0:
       raise UserError(
           f'Tiles of {self.tile} px cannot be restored: give a number of '
@@ -42,8 +43,8 @@ class RestoreOptions:
       object.__setattr__(self, 'tile', None)
     if self.halo is not None and self.halo < 0:
       raise UserError(
-          f'A halo of {self.halo} px cannot be: give a number of pixels from 0 '
-          "on, or None for the network's own.", argument='halo')
+          f'A halo of {self.halo} px is impossible: give 0 or more pixels, or '
+          "None for the network's own.", argument='halo')
     if self.fit not in FITS:
       raise UserError(
           f'fit is {self.fit!r}: {choose_one(self.fit, FITS)}', argument='fit')

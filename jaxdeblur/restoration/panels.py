@@ -1,4 +1,4 @@
-"""Panels: what a picture was and became, and what the network makes of it."""
+"""Panels: a picture before and after, and how the network restored it."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -10,21 +10,21 @@ from jaxdeblur.models import drawing
 from jaxdeblur.models.network import Network, Panel
 from jaxdeblur.models.restored import Restored
 
-# Pixels of a picture that are shown at most: larger ones are cut, since shrunk
-# pictures all look sharp.
+# The largest part of a picture to show, px. Larger pictures are cut and not
+# shrunk, since all shrunk pictures look sharp.
 _SHOWN_HEIGHT, _SHOWN_WIDTH = 900, 1200
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inspection:
-  """All that a network made of a picture, or of the tile in its middle.
+  """A network's full output for a picture, or for the tile in its middle.
 
   Attributes:
-    restored: what it returned, reblurred where it can, as a batch of one, at
-      the size that the network takes. NumPy arrays, as below.
+    restored: its output as a batch of one, at the size that the network takes;
+      reblurred if it can. All arrays here are NumPy's.
     intermediates: the collection `intermediates` of that call.
-    rows: of the picture, which it saw.
-    columns: of the picture, which it saw.
+    rows: rows of the picture that the network saw.
+    columns: columns of the picture that the network saw.
   """
   restored: Restored
   intermediates: Mapping[str, Any]
@@ -38,16 +38,16 @@ def draw_panels(
     after: np.ndarray,
     inspection: Inspection,
 ) -> dict[str, Panel]:
-  """Draws before beside after, and the network's own panels.
+  """Draws the picture before and after, and the network's own panels.
 
   Args:
-    network: what restored the picture.
+    network: the network that restored the picture.
     before: the picture, [h, w, 3] uint8, uint16 or float in [0, 1].
-    after: the result, alike.
-    inspection: of the same run.
+    after: the result, in the same form.
+    inspection: the inspection from the same run.
 
   Returns:
-    Pictures by name; 'before_after' first.
+    Panels by name; 'before_after' comes first.
   """
   return {
       'before_after': draw_before_after(before, after),
@@ -55,7 +55,7 @@ def draw_panels(
 
 
 def draw_before_after(before: np.ndarray, after: np.ndarray) -> Panel:
-  """Puts both side by side at their own pixels; large ones are cut."""
+  """Puts both side by side, pixel for pixel; large pictures are cut."""
   rows, columns = (
       slice((length - shown) // 2, (length - shown) // 2 + shown)
       for length, most in zip(before.shape, (_SHOWN_HEIGHT, _SHOWN_WIDTH))
@@ -63,11 +63,11 @@ def draw_before_after(before: np.ndarray, after: np.ndarray) -> Panel:
   shown = [_as_float(picture)[rows, columns] for picture in (before, after)]
   note = ''
   if shown[0].shape[:2] != before.shape[:2]:
-    note = (f' The middle of {before.shape[1]} x {before.shape[0]} px is '
+    note = (f' Only the middle of {before.shape[1]} x {before.shape[0]} px is '
             'shown.')
   return drawing.with_title(
       drawing.as_bytes(drawing.beside(shown)), 'Before and after',
-      [f"Left: the input. Right: the result. At the pixels' own size.{note}"])
+      [f'Left: the input. Right: the result. Both pixel for pixel.{note}'])
 
 
 def _as_float(picture: np.ndarray) -> np.ndarray:

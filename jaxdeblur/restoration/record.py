@@ -1,4 +1,4 @@
-"""How each restored picture was made, in a file beside them."""
+"""A file beside restored pictures that records how each was made."""
 
 from collections.abc import Mapping
 import json
@@ -17,13 +17,13 @@ NAME = 'restored.json'
 class Record:
   """Keeps FOLDER/restored.json up to date with the results in FOLDER.
 
-  It maps a result's name to the names of the files it was made of, the
-  network, its weights' digest, how it computed, all options, and this package's
-  version.
+  For each result it records the names of the input files, the network, the
+  digest of its weights, how it computed, all options, and the version of this
+  package.
   """
 
   def __init__(self, weights: Weights, options: RestoreOptions):
-    """Takes what all results have in common."""
+    """Takes the weights and options that all results have in common."""
     self._common = {
         'network': dict(weights.settings),
         'checkpoint': weights.digest(),
@@ -45,10 +45,10 @@ class Record:
 
     Args:
       output: the result's file.
-      views: what it was made of, by view.
+      views: its input files by view.
 
     Raises:
-      UserError: restored.json is there already, but holds something else.
+      UserError: restored.json exists, but holds something else.
     """
     path = output.with_name(NAME)
     entries = _read(path) | {output.name: {

@@ -1,4 +1,4 @@
-"""Restores picture files and folders of them."""
+"""Restores picture files and folders of pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
@@ -20,7 +20,7 @@ from jaxdeblur.restoration.panels import draw_panels
 from jaxdeblur.restoration.record import Record
 from jaxdeblur.restoration.restorer import Restorer, ViewOrderWarning
 
-# What a single picture may fail with; others go on.
+# Errors that fail one picture and let the others go on.
 _FAILURES = (ValueError, OSError, MemoryError, jax.errors.JaxRuntimeError)
 
 
@@ -51,7 +51,7 @@ def plan_tasks(
 
   Raises:
     UserError: there is nothing to restore, the output is no folder, dual-pixel
-      views come with more than a picture, or two results have one name.
+      views come with several pictures, or two results have one name.
   """
   if output.exists() and not output.is_dir():
     raise NoFolderError(
@@ -100,21 +100,21 @@ def restore_files(
     panels: bool = False,
     overwrite: bool = False,
 ) -> list[UserError]:
-  """Restores files one by one; one that fails does not stop the others.
+  """Restores files one by one; a failure does not stop the others.
 
-  Prints a line for each, with a progress bar if there are several, and records
-  how each result was made in its folder's restored.json.
+  It prints a line for each file, with a progress bar if there are several, and
+  records in its folder's restored.json how each result was made.
 
   Args:
-    restorer: the network.
-    tasks: what to restore.
-    options: how.
-    panels: whether to write panels beside each result, NAME_before_after.png
+    restorer: the restorer.
+    tasks: the pictures to restore.
+    options: how to restore them.
+    panels: whether to write panels beside each result: NAME_before_after.png
       and those that the network draws; see `draw_panels`.
-    overwrite: whether results may replace what is there.
+    overwrite: whether results may replace existing files.
 
   Returns:
-    What failed, in a sentence for each.
+    An error for each picture that failed.
   """
   failures = []
   record = Record(restorer.weights, options)
@@ -186,10 +186,10 @@ def _check_output(task: Task, overwrite: bool) -> None:
 
 def _describe(task: Task, error: Exception) -> UserError:
   if isinstance(error, ImageFileError | ExistingFileError):
-    return error  # It names its file.
+    return error  # The message names its file already.
   if is_out_of_memory(error):
     return UserError(
-        f'{task.name} does not fit the memory: restore it in smaller tiles.',
+        f'{task.name} does not fit into memory: restore it in smaller tiles.',
         argument='tile')
   return UserError(
       f'{task.name} cannot be restored: {error}',

@@ -31,29 +31,30 @@ def load(
     mesh: Mesh | None = None,
     compute: how.Compute = how.DEFAULT,
 ) -> 'Restorer':
-  """Loads 'starter', or a checkpoint's folder, ready to restore.
+  """Loads weights by name or folder, ready to restore.
 
   Args:
     path: 'starter', the weights that come with the package; a folder of
       weights (trained or converted); or a training's workdir.
-    pick: which checkpoint of a training: 'latest', or 'best' in validation.
+    pick: the checkpoint of a training to load: 'latest', or 'best' in
+      validation.
     mesh: devices that share the rows of each picture; one device by default.
     compute: how the network computes.
 
   Raises:
-    CheckpointError: there is no checkpoint, it cannot be read, or it is a
-      feature network's.
+    CheckpointError: there is no checkpoint, it cannot be read, or it holds a
+      feature network.
   """
   weights = load_weights(path, pick, compute)
   if isinstance(weights.model, FeatureNetwork):
     raise CheckpointError(
         f'{weights.path} holds {weights.settings["name"]}, which compares '
-        "pictures and restores none: it is for training's feature loss.")
+        'pictures and restores none: it is for the feature loss in training.')
   return Restorer(weights, mesh)
 
 
 class ViewOrderWarning(UserWarning):
-  """Dual-pixel views may have been given in exchange."""
+  """The left and right views may have been exchanged."""
 
 
 class Restorer:
@@ -64,7 +65,7 @@ class Restorer:
   """
 
   def __init__(self, weights: Weights, mesh: Mesh | None = None):
-    """Takes a network, and the devices that share each picture; see `load`."""
+    """Takes the weights, and the devices that share each picture."""
     self.weights = weights
     model = weights.model
     self._variables = jax.device_put(
@@ -73,8 +74,8 @@ class Restorer:
     def share(views):
       return views if mesh is None else split_rows(views, mesh)
 
-    # Only the estimate is asked for, so XLA never keeps the kernels. It is not
-    # clipped: it may yet be shrunk.
+    # Returns only the estimate, so that XLA never keeps the kernels. It is not
+    # clipped yet, since it may still be shrunk.
     self._apply = jit(
         lambda variables, views: model.apply(variables, share(views)).estimate)
     options = {'reblur': True} if model.can_reblur else {}
@@ -111,26 +112,28 @@ class Restorer:
     Args:
       picture: the photograph: a NumPy array, sRGB, uint8, uint16 or float in
         [0, 1], [h, w, 3]; grey [h, w] or [h, w, 1]; with alpha [h, w, 4], which
-        comes back as it is; a batch [n, h, w, 3]; a PIL picture; or the path of
-        a picture file, whose pixels are restored upright and without alpha.
-      left: the left dual-pixel view, alike, for a network that reads it.
+        comes back unchanged; a batch [n, h, w, 3]; a PIL picture; or the path
+        of a picture file, whose pixels are restored upright and without alpha.
+      left: the left dual-pixel view in the same form, for a network that reads
+        it.
       right: the right dual-pixel view.
-      views: all views by name instead, 'center', 'left' and 'right'.
+      views: instead, all views by name: 'center', 'left' and 'right'.
       options: see `RestoreOptions`; the defaults if None.
-      as_float: returns the result as it leaves the network, unquantised, also
-        for pictures of integers.
+      as_float: whether to return unquantised floats, also for pictures of
+        integers.
       **changes: single options, as in `restore(picture, tile=1024)`.
 
     Returns:
-      The restored picture, of the shape and type of what was given: a PIL
-      picture for one, else an array; float32 if `as_float`.
+      The restored picture, in the input's shape and type: a PIL picture for a
+      PIL picture, else an array; float32 if `as_float`.
 
     Warns:
-      ViewOrderWarning: the views' shift is one that the network cannot compare.
+      ViewOrderWarning: the views are shifted to the side that the network does
+        not compare.
 
     Raises:
       UserError: the views are not those that the network reads, differ in
-        size or type, or hold no picture; an option cannot be.
+        size or type, or hold no picture; or an option is impossible.
     """
     options = dataclasses.replace(options or RestoreOptions(), **changes)
     views, give_back = given.read(
@@ -146,15 +149,15 @@ class Restorer:
       views: Mapping[str, Any],
       options: RestoreOptions | None = None,
   ) -> tuple[Any, Inspection]:
-    """Restores a picture, and returns what the network made of it besides.
+    """Restores a picture, and also returns the network's full output for it.
 
     Args:
-      views: of one picture, by name; each as `restore` takes it.
-      options: as `restore`. Of a picture in tiles, the one in the middle is
-        inspected.
+      views: the views of one picture, by name; each as `restore` takes it.
+      options: as in `restore`. If the picture is restored in tiles, the tile in
+        the middle is inspected.
 
     Returns:
-      What `restore` returns, and the inspection, from one and the same run.
+      The result of `restore`, and the inspection, both from the same run.
     """
     read, give_back = given.read(views, self.weights.model.required_views)
     restored, inspection = self._run(
@@ -194,7 +197,7 @@ class Restorer:
     halo = model.halo if options.halo is None else options.halo
     if options.tile is not None and halo is None:
       raise UserError(
-          f'{type(model).__name__} sees all of a picture and names no halo: '
+          f'{type(model).__name__} sees all of a picture and has no halo: '
           'restore pictures whole, or give a halo.', argument='tile')
     restored = restore_in_tiles(
         restore, views, tile=options.tile, halo=halo or 0,

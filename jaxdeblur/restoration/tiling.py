@@ -1,8 +1,8 @@
 """Restoration in tiles that leave no seam.
 
-A window is a tile and a halo around it as wide as the network's receptive
-field. What lies outside the window cannot reach the tile, so the tile comes out
-as it would from the whole picture, and there is nothing to blend.
+A window is a tile with a halo around it as wide as the network's receptive
+field. Pixels outside the window cannot change the tile, so the tile comes out
+as from the whole picture, and no seam has to be blended.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ class Span:
   """One window along one axis, in pixels of the picture.
 
   Attributes:
-    window: what the network sees.
-    tile: what is kept of it.
+    window: the pixels that the network sees.
+    tile: the pixels of the result that are kept.
   """
   window: slice
   tile: slice
@@ -34,13 +34,13 @@ def plan_spans(
 ) -> list[Span]:
   """Covers an axis with tiles whose windows all have the same length.
 
-  Windows are moved inwards at the picture's ends rather than filled up: the
-  network then sees the picture's real end, as it does in the whole picture.
+  At the picture's ends, windows are moved inwards rather than padded: the
+  network then sees the picture's real end, as in the whole picture.
 
   Args:
-    length: of the axis in pixels, a multiple of `multiple`.
-    tile: the most pixels kept of a window.
-    halo: pixels beyond the tile that can change it.
+    length: length of the axis in pixels, a multiple of `multiple`.
+    tile: the largest number of pixels to keep of a window.
+    halo: how far beyond the tile pixels can change it.
     multiple: windows start and end at multiples of this.
 
   Returns:
@@ -71,16 +71,16 @@ def restore_in_tiles(
   """Restores views [h, w, 3] window by window.
 
   Args:
-    restore: restores a window of the views, [i, j, 3] each, which lies at two
-      spans, of rows and of columns.
+    restore: function of a window of the views, [i, j, 3] each, and the spans of
+      its rows and columns; returns the restored window.
     views: the whole views; height and width are multiples of `multiple`.
-    tile: the most pixels of a window's height and width that are kept; None
-      takes the whole picture as one window.
+    tile: the largest height and width to keep of a window, px; None takes the
+      whole picture as one window.
     halo: the network's receptive field.
-    multiple: of the heights and widths that the network takes.
+    multiple: heights and widths that the network takes are multiples of these.
 
   Returns:
-    The whole picture, equal to what one window of all of it gives.
+    The whole picture, equal to the result of one window for all of it.
   """
   height, width = next(iter(views.values())).shape[:2]
   whole = np.empty((height, width, 3), np.float32)

@@ -1,30 +1,31 @@
-"""Which way dual-pixel views are shifted, to notice views given in exchange.
+"""Which way dual-pixel views are shifted, to notice exchanged views.
 
-What is out of focus lies elsewhere in the right view than in the left one: to
-one side if it is nearer than the plane in focus, to the other if it is farther.
-Both may occur in one picture, and cameras differ in which view they call left,
-so the shift alone does not show an exchange. It does where a network compares
-shifts to one side only and the picture has only the other.
+Objects out of focus are shifted between the left and the right view: to one
+side if they are nearer than the plane in focus, to the other if farther. Both
+may occur in one picture, and cameras differ in which view they call left, so
+the shift alone does not show an exchange. It does if a network compares shifts
+to one side only and the picture has only shifts to the other.
 """
 
 import cv2
 from jaxtyping import Num
 import numpy as np
 
-_SHRINK = 4    # Shifts are some pixels, and blur leaves no finer detail.
-_CELL = 16     # Pixels of the shrunk pictures whose shift is measured as one.
-_LEAST = 0.2   # Pixels; below that a cell counts for neither side.
-_MOST_OF = 0.8    # Shares of the texture: so much on one side,
-_HARDLY_ANY = 0.05  # and so much on the other, make a picture one-sided.
+_SHRINK = 4    # Shifts are several pixels, and blur leaves no finer detail.
+_CELL = 16     # Side of the cells of a shrunk picture that have one shift, px.
+_LEAST = 0.2   # Smallest shift that counts for a side, px.
+# A picture is one-sided if these shares of its texture lie on the two sides:
+_MOST_OF = 0.8    # more than this on one,
+_HARDLY_ANY = 0.05  # less than this on the other.
 
 View = Num[np.ndarray, 'h w 3']
 
 
 def measure_side(left: View, right: View) -> int:
-  """Says to which side the right view's content is shifted.
+  """Measures to which side the right view's content is shifted.
 
-  The shift of each cell is that of least squares under small motion (Lucas and
-  Kanade 1981) along rows; cells count by their texture.
+  The shift of each cell is the least-squares solution for small motion along
+  rows (Lucas and Kanade 1981). Cells are weighted by their texture.
 
   Args:
     left: the left view, of any range.
@@ -32,7 +33,7 @@ def measure_side(left: View, right: View) -> int:
 
   Returns:
     1 if nearly all content lies farther to the right in the right view than in
-    the left one, -1 if to the left, and 0 if there is no such side.
+    the left one, -1 if farther to the left, and 0 otherwise.
   """
   shifts, texture = _measure_shifts(left, right)
   if texture.sum() == 0:
@@ -52,8 +53,8 @@ def describe_order(left: View, right: View, seen_side: int | None) -> str:
   Args:
     left: the left view, of any range.
     right: the right view.
-    seen_side: the side that the network compares, as `measure_side` has it;
-      None for a network without one.
+    seen_side: the only side that the network compares, as `measure_side`
+      returns it; None for a network that is not limited to one side.
   """
   if seen_side is None or measure_side(left, right) != -seen_side:
     return ''
@@ -66,10 +67,10 @@ def describe_order(left: View, right: View, seen_side: int | None) -> str:
 
 
 def _measure_shifts(left, right):
-  """Shifts of cells in pixels, positive to the right, and their texture."""
+  """Measures shifts of cells in px, positive to the right, and texture."""
   left, right = (_prepare(view) for view in (left, right))
   slope = cv2.Sobel((left + right) / 2, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
-  # Views differ in brightness, too: the aperture's halves are not alike.
+  # Views differ in brightness too, since the aperture's halves are not equal.
   change = _flatten(right) - _flatten(left)
   texture = _sum_cells(slope * slope)
   shifts = -_sum_cells(slope * change) / np.maximum(texture, 1e-12)

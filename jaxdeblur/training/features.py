@@ -1,4 +1,4 @@
-"""The frozen networks that losses compare by."""
+"""The frozen networks whose features losses compare."""
 
 import ml_collections
 
@@ -12,7 +12,7 @@ _SHIPPED = 'squeezenet'
 
 
 def load_frozen(losses: ml_collections.ConfigDict) -> dict[str, Variables]:
-  """Reads the variables of the frozen networks of the losses that count.
+  """Reads the variables of frozen networks, for losses with a weight.
 
   Args:
     losses: config.train.losses.
@@ -21,8 +21,8 @@ def load_frozen(losses: ml_collections.ConfigDict) -> dict[str, Variables]:
     Loss -> variables.
 
   Raises:
-    UserError: a network is unknown, or its weights are missing or another
-      network's.
+    UserError: a network is unknown, or its weights are missing or belong to
+      another network.
   """
   return {
       name: _load(f'config.train.losses.{name}', section)

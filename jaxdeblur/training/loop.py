@@ -41,7 +41,8 @@ from jaxdeblur.training.step import (
 )
 from jaxdeblur.training.validation import make_validation
 
-# Of the pairs whose pictures are logged: other crops than the first epochs'.
+# Number of the batch whose pictures are logged; its crops differ from those of
+# the first epochs.
 _SHOWN_BATCH = 1_000_003
 
 
@@ -54,10 +55,10 @@ def train(
 ) -> TrainState:
   """Trains as `config` says, from the latest checkpoint in `workdir` if any.
 
-  SIGTERM makes it save and return early; called again, it goes on.
+  On SIGTERM it saves and returns early. The next call continues the training.
 
   Args:
-    config: of `configs/`; fields `seed`, `model`, `compute`, `data`, `train`,
+  # Traced first, so that impossible settings leave no folder behind.
       `mesh`, `distributed`, `validation`.
     workdir: where checkpoints and TensorBoard logs go, the same for all
       processes: a folder, or a place in a bucket, gs://BUCKET/FOLDER.
@@ -70,7 +71,7 @@ def train(
       state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
     OSError: nothing can be written in `workdir`.
-    UserError: the devices cannot share the batch, or the config names what
+  # Traced first, so that impossible settings leave no folder behind.
       there is not, or is there twice.
   """
   start_processes(config.distributed)
@@ -81,7 +82,7 @@ def train(
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
       config.data.crop[0])
-  # By way of the host, as several processes read them to devices of their own.
+  # Copied by way of the host, since each process reads them to its own devices.
   frozen = jax.device_put(
       jax.device_get(load_frozen(config.train.losses)),
       partitioning.replicated(mesh))
@@ -92,7 +93,7 @@ def train(
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
         model, state, _load_first_weights(config.train.init_from))
-  # Traced first: what cannot be trained leaves no folder behind.
+  # Traced first, so that impossible settings leave no folder behind.
   traced = _trace_step(
       config, mesh, model, state, frozen,
       jit_train_step(model, optimizer, config.train, mesh, shardings))
@@ -105,8 +106,8 @@ def train(
     batches.set_state(position)
     logging.info('Resumed from step %d.', int(state.step))
   with contextlib.ExitStack() as last, contextlib.ExitStack() as stack:
-    # Closed in the opposite order. Of several failures the last is told: that
-    # of the checkpoints, where logs cannot be written either.
+    # These are closed in the opposite order. If several fail, the last failure
+    # is reported: that of the checkpoints, if logs cannot be written either.
     stack.callback(batches.close)
     stack.callback(checkpoints.close)
     reporter = Reporter(
@@ -116,8 +117,8 @@ def train(
     run = _Run(
         config.train, mesh, lambda state, views: compiled(state, views, frozen),
         batches, checkpoints, reporter, validate)
-    # From here on SIGTERM saves first, and waits until that is written; a
-    # compilation it ends at once.
+    # From here on SIGTERM saves first and waits until all is written. It ends a
+    # compilation at once.
     return run.make_steps(state, last.enter_context(Preemption()))
 
 
@@ -133,7 +134,7 @@ def _trace_step(
 
 def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:
   logging.info('Compiling the training step: seconds on a CPU, up to some '
-               'minutes for a large network. XLA may call that slow.')
+               'minutes for a large network. XLA may warn that this is slow.')
   started = time.perf_counter()
   compiled = compile_interruptibly(traced)
   logging.info('Compiled in %.0f s.', time.perf_counter() - started)
@@ -142,7 +143,7 @@ def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-  """What the steps of a training use."""
+  """All that the steps of a training use."""
   settings: ml_collections.ConfigDict
   mesh: jax.sharding.Mesh
   train_step: Callable[..., tuple[TrainState, Scalars]]
@@ -154,13 +155,13 @@ class _Run:
   def make_steps(
       self, state: TrainState, preemption: Preemption
   ) -> TrainState:
-    pending = None  # The step whose scalars are not read yet.
+    pending = None  # The last step, whose scalars are not read yet.
     for step in range(int(state.step) + 1, self.settings.steps + 1):
       self.reporter.profile(step, pending)
       state, scalars = self.train_step(
           state, partitioning.put_batch(next(self.batches), self.mesh))
-      # One step late, so that the device never waits for the host to read, and
-      # the next batch is made and sent while it computes.
+      # Scalars are read one step late. So the device never waits for the host,
+      # and the next batch is made and sent while the device computes.
       self._report(pending)
       pending = (step, scalars)
       stopping = preemption.reached(step)
@@ -207,11 +208,11 @@ def _open_data(config, model) -> Batches:
 
 
 def _create_sharded_state(model, optimizer, config, mesh):
-  """Returns the first state and how its arrays lie on the mesh."""
+  """Returns the first state, and how its arrays are spread over the mesh."""
   create = functools.partial(
       create_state, model, optimizer, start=config.train.start,
       trainable=tuple(config.train.trainable))
-  # The default generator's code compiles four times as long.
+  # The default generator takes four times as long to compile.
   key = jax.random.key(config.seed, impl='rbg')
   shardings = partitioning.shardings_of(jax.eval_shape(create, key), mesh)
   return jax.jit(create, out_shardings=shardings)(key), shardings
@@ -223,7 +224,7 @@ def _check_views(required: Sequence[str], given: Sequence[str]) -> None:
     raise UserError(
         f'The network reads the views {", ".join(required)}; the training data '
         f'has no {", ".join(missing)}, only {", ".join(given)}: choose other '
-        'config.model.views, or other data (config.data.name; of rendered '
+        'config.model.views, or other data (config.data.name; for rendered '
         'pairs, set config.data.dual_pixel).')
 
 

@@ -12,7 +12,7 @@ from jaxdeblur.errors import UserError
 ALONE = ''
 AUTOMATIC = 'auto'
 
-# Seconds after which a process that no longer answers is taken for dead.
+# Seconds after which a process that does not answer counts as dead.
 _HEARTBEAT = 60
 
 # Seconds that a process waits for the others before it ends.
@@ -22,16 +22,16 @@ _SHUTDOWN = 30
 def start_processes(distributed: ml_collections.ConfigDict) -> None:
   """Joins the processes that a config names; does nothing for a single one.
 
-  Must come before anything else asks JAX for devices.
+  It must be called before anything else asks JAX for devices.
 
   Args:
-    distributed: config.distributed: `coordinator`, '' for a single process,
-      'auto' where JAX finds out itself (TPU slices, Slurm, Kubernetes), or the
-      first process's address HOST:PORT; then `processes`, their number, and
-      `process`, this one's, from 0.
+    distributed: config.distributed. `coordinator` is '' for a single process,
+      'auto' if JAX finds the cluster itself (TPU slices, Slurm, Kubernetes), or
+      the address HOST:PORT of the first process. `processes` is the number of
+      processes, and `process` the number of this one, from 0.
 
   Raises:
-    UserError: the numbers do not go together, or JAX finds no cluster.
+    UserError: the numbers do not fit together, or JAX finds no cluster.
   """
   if distributed.coordinator == ALONE:
     return
@@ -43,7 +43,7 @@ def start_processes(distributed: ml_collections.ConfigDict) -> None:
     raise UserError(
         f'config.distributed.process is {index} of {count} processes: count '
         'from 0, and set config.distributed.processes to their number.')
-  # CPUs exchange arrays by Gloo; other devices have ways of their own.
+  # CPUs exchange arrays with Gloo; other devices have their own ways.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   jax.distributed.initialize(
       distributed.coordinator, count, index,
@@ -64,9 +64,10 @@ def _find_cluster() -> None:
 
 
 def leave(code: int) -> NoReturn:
-  """Ends this process with an exit code; of several, a failed one at once.
+  """Ends this process with an exit code.
 
-  JAX would wait for the others, which wait for this one's next step.
+  If one of several processes failed, it ends at once: JAX would wait for the
+  others, which wait for this one's next step.
   """
   if code and jax.distributed.is_initialized():
     sys.stdout.flush()

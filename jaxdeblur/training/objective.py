@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The objective that training minimises."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,18 +18,18 @@ def make_objective(
 ) -> Objective:
   """Makes objective(params, collections, views, frozen) -> (loss, more).
 
-  `frozen` holds the variables of the frozen networks by loss, {} without one.
-  `more` is the restored pictures, the collections as the step leaves them
-  (batch normalisation's averages move on, unless `update_statistics` is off),
-  and scalars to report: the losses, unweighted, if there are several.
+  `frozen` holds the variables of the frozen networks by loss; {} if there are
+  none. `more` holds the restored pictures, the collections after the step
+  (batch normalisation updates its averages unless `update_statistics` is off),
+  and scalars to report: the unweighted losses, if there are several.
 
   Args:
     model: the network.
-    train: config.train: `losses`, of which those with a weight count, and
+    train: config.train: `losses`, of which only those with a weight count, and
       `update_statistics`.
 
   Raises:
-    UserError: a loss is unknown or not for this network, or nothing is left.
+    UserError: a loss is unknown or not for this network, or none has a weight.
   """
   counting = choose_losses(model, train.losses)
   options = ({'reblur': True}
@@ -59,10 +59,10 @@ def make_objective(
 def choose_losses(
     model: Network, losses: ml_collections.ConfigDict
 ) -> dict[str, tuple[float, Mapping[str, Any]]]:
-  """The losses that count: name -> weight and options.
+  """Chooses the losses with a weight: name -> weight and options.
 
   Raises:
-    UserError: a loss is unknown or not for this network, or nothing is left.
+    UserError: a loss is unknown or not for this network, or none has a weight.
   """
   counting = {}
   for name, section in losses.items():

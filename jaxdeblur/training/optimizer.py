@@ -1,4 +1,4 @@
-"""AdamW, and its learning rate by step."""
+"""AdamW, and its learning rate at each step."""
 
 import jax.numpy as jnp
 import ml_collections
@@ -8,17 +8,18 @@ from jaxdeblur.errors import UserError
 
 
 def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
-  """Learning rate by step.
+  """Makes the schedule of the learning rate.
 
   Args:
     train: config.train: `schedule`, `learning_rate` (the peak),
-      `warmup_steps`, `final_learning_rate`. 'cosine' rises linearly from 0 and
-      falls to its end in `steps`; 'cosine_restarts' is `cosine_with_restarts`
-      with `period` steps, never below its end; 'halving' rises linearly from 0
-      and is halved at each of `halve_at`.
+      `warmup_steps`, `final_learning_rate`. 'cosine' rises linearly from 0,
+      then falls to the final rate at `steps`. 'cosine_restarts' is
+      `cosine_with_restarts` with `period` steps, never below the final rate.
+      'halving' rises linearly from 0 and is halved at each of `halve_at`.
 
   Raises:
-    UserError: the schedule is unknown, or warms up for longer than it lasts.
+    UserError: the schedule is unknown, or the warm-up is longer than the
+      training.
   """
   if train.schedule == 'cosine_restarts':
     return cosine_with_restarts(
@@ -46,11 +47,11 @@ def make_schedule(train: ml_collections.ConfigDict) -> optax.Schedule:
 def cosine_with_restarts(
     peak: float, floor: float, warmup_steps: int, period: int
 ) -> optax.Schedule:
-  """Linear from `floor` to `peak`, half a cosine back, and anew each period.
+  """Rises linearly from `floor` to `peak`, then falls back by half a cosine.
 
-  K3DN's 'cosine annealing with warm-ups' (Yang et al. 2023, supplement A) in
-  the form of the schedule of that name that PyTorch programs use; its arguments
-  there are 3e-4, 6e-5, 100 and 200 steps.
+  It starts again in each period. This is K3DN's 'cosine annealing with
+  warm-ups' (Yang et al. 2023, supplement A), in the form that PyTorch programs
+  use under that name; K3DN's arguments are 3e-4, 6e-5, 100 and 200 steps.
   """
   cycle = optax.warmup_cosine_decay_schedule(
       init_value=floor, peak_value=peak, warmup_steps=warmup_steps,

@@ -1,4 +1,4 @@
-"""SIGTERM: a machine is taken away, and training must stop in good order."""
+"""SIGTERM: the machine is being taken away, so training must save and stop."""
 
 import signal
 from types import FrameType
@@ -8,10 +8,10 @@ from jax.experimental import multihost_utils
 
 
 class Preemption:
-  """A context in which SIGTERM asks to stop, rather than stops.
+  """A context in which SIGTERM asks the training to stop after a step.
 
-  All processes of a training stop after the same step: whichever is asked, the
-  others are told by JAX, which then handles the signal itself.
+  All processes of a training stop after the same step. If there are several,
+  JAX handles the signal itself and tells the other processes.
   """
 
   def __init__(self):
@@ -29,7 +29,7 @@ class Preemption:
       signal.signal(signal.SIGTERM, self._handler)
 
   def reached(self, step: int) -> bool:
-    """Whether to save and stop after `step`; to be asked after every step."""
+    """Whether to save and stop after `step`; must be called at every step."""
     if self._alone:
       return self._asked
     return multihost_utils.reached_preemption_sync_point(step)

@@ -1,4 +1,4 @@
-"""What training shows: TensorBoard scalars and pictures, a line of progress."""
+"""Reports of training: TensorBoard scalars and pictures, lines of progress."""
 
 from collections.abc import Iterator, Mapping
 import contextlib
@@ -42,13 +42,13 @@ class Reporter:
 
     Args:
       workdir: where the logs go.
-      config: of the training.
+      config: the config of the training.
       model: the network.
       mesh: the devices.
-      state: at the first step.
+      state: the state before the first step of this run.
       views: the pairs whose pictures are written.
 
-    All that it does may raise an OSError: the logs cannot be written.
+    Every method may raise an OSError: the logs cannot be written.
     """
     self._train = config.train
     self._mesh = mesh
@@ -87,18 +87,18 @@ class Reporter:
             **_measure_memory()})
 
   def report_validation(self, step: int, psnr: float | None) -> None:
-    """Reports the PSNR, in dB, of the pairs kept for validation, if any."""
+    """Reports the PSNR, in dB, of the pairs for validation, if there is one."""
     if psnr is not None:
       with self._explained_failure():
         self._writer.write_scalars(step, {'validation/psnr': psnr})
 
   def profile(self, step: int, scalars: Any) -> None:
-    """Starts and ends the profile, before a step is made.
+    """Starts or ends the profile before a step, if it is time.
 
     Args:
-      step: the next one.
-      scalars: of the last one, which is waited for, if a profile is begun or
-        ended: devices are behind the program.
+      step: the next step.
+      scalars: scalars of the last step. Starting or ending a profile waits for
+        them, since devices lag behind the program.
     """
     if self._train.profile_steps:
       first, last = self._train.profile_steps
@@ -111,9 +111,9 @@ class Reporter:
         self._end_profile()
 
   def write_pictures(self, step: int, state: TrainState) -> None:
-    """Writes rows of input, restored and sharp for pairs that stay the same.
+    """Writes rows of input, restored and sharp, always for the same pairs.
 
-    Several processes write none: each holds a part of them.
+    Several processes write none, since each holds only a part of the pictures.
     """
     restored = self._restore(
         state.published, partitioning.put_batch(self._views, self._mesh))
@@ -126,7 +126,7 @@ class Reporter:
       self._writer.write_images(step, {'input, restored, sharp': pictures})
 
   def close(self) -> None:
-    """Ends what has been begun and writes what is left."""
+    """Ends a profile that is running, and writes the rest of the logs."""
     self._end_profile()
     with self._explained_failure():
       self._writer.flush()
@@ -147,14 +147,14 @@ class Reporter:
     self._profiling = False
 
   def _measure_rate(self, step: int) -> float:
-    """Pictures a second since it was asked the last time."""
+    """Measures pictures per second since the last call."""
     (last_step, then), now = self._last, time.perf_counter()
     self._last = (step, now)
     return (step - last_step) * self._train.batch_size / (now - then)
 
 
 def _measure_memory() -> dict[str, int]:
-  """The most that this process's first device has held, where it tells."""
+  """Reads the peak memory of this process's first device, if it is known."""
   statistics = jax.local_devices()[0].memory_stats() or {}
   return {f'device/{name}': statistics[name]
           for name in ('peak_bytes_in_use',) if name in statistics}

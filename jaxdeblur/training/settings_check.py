@@ -1,4 +1,4 @@
-"""What a training's settings must be, said before anything is written."""
+"""Checks a training's settings before anything is written."""
 
 import ml_collections
 
@@ -9,10 +9,10 @@ _POSITIVE = ('steps', 'batch_size', 'accumulation_steps', 'checkpoint_every',
 
 
 def check_settings(config: ml_collections.ConfigDict) -> None:
-  """Raises a UserError, one sentence, if nothing could be trained like this.
+  """Raises a UserError, one sentence, if the settings are impossible.
 
   Args:
-    config: `train` and `data.crop`.
+    config: a config; `train` and `data.crop` are checked.
   """
   train, crop = config.train, tuple(config.data.crop)
   for name in _POSITIVE:
@@ -25,7 +25,7 @@ def check_settings(config: ml_collections.ConfigDict) -> None:
     raise UserError(
         f'config.train.profile_steps is {profile}: give the first and the last '
         f'of the {train.steps} steps to profile, such as (100, 110), or none.')
-  # Which sizes the network takes, it says itself.
+  # The network itself says which sizes it takes.
   if len(crop) != 2 or min(crop) < 1:
     raise UserError(
         f'config.data.crop is {crop}: give a height and a width, px.')

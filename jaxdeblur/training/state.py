@@ -1,4 +1,4 @@
-"""What training changes from step to step."""
+"""The state that training changes from step to step."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -25,18 +25,18 @@ class TrainState:
   """The state after `step` steps.
 
   Attributes:
-    step: int32, number of steps made.
+    step: int32, the number of steps made.
     params: the network's parameters.
-    ema_params: their exponential moving average, which is what is evaluated,
-      restored with and published.
-    opt_state: the optimizer's, of the parameters that are trained.
+    ema_params: their exponential moving average, which is used for evaluation
+      and restoring, and is published.
+    opt_state: the optimizer's state for the trained parameters.
     collections: the network's other variables: averages of batch
       normalisation, constants. Empty for most networks.
     ema_statistics: the moving average of batch normalisation's averages, as
-      {'batch_stats': ...}: averaged parameters go with averaged statistics.
+      {'batch_stats': ...}, since averaged parameters need averaged statistics.
       Empty for a network without batch normalisation.
   """
-  step: Any  # As all of them, also a shape or a sharding in place of an array.
+  step: Any  # Like all fields, it may hold shapes or shardings, not arrays.
   params: Params
   ema_params: Params
   opt_state: optax.OptState
@@ -51,7 +51,7 @@ class TrainState:
 
 
 def select_statistics(collections: dict[str, Any]) -> dict[str, Any]:
-  """What of the collections is averaged."""
+  """Selects the collections to average."""
   return {name: value for name, value in collections.items()
           if name == _STATISTICS}
 
@@ -63,11 +63,11 @@ def split_params(
 
   Args:
     params: the network's parameters.
-    trainable: beginnings of the names of the modules that are trained; all if
-      there are none.
+    trainable: modules whose names begin with one of these are trained; () means
+      all modules.
 
   Raises:
-    UserError: no module's name begins so.
+    UserError: no module's name begins with one of these.
   """
   if not trainable:
     return dict(params), {}
@@ -93,13 +93,13 @@ def create_state(
 
   Args:
     model: the network.
-    optimizer: what trains it.
-    key: of the random numbers.
+    optimizer: the optimizer that trains it.
+    key: the key of the random numbers.
     start: one of the network's `starts`.
     trainable: see `split_params`.
 
   Raises:
-    UserError: the start is unknown or not for this network.
+    UserError: the network has no such start.
   """
   if start not in model.starts:
     raise UserError(
@@ -124,13 +124,13 @@ def start_from(
   """Takes over the variables of trained weights.
 
   Modules that the weights lack, such as SRP blocks after the first stage, stay
-  as initialised. Weights of a related network are fitted to this one where it
-  knows how; see `Network.adapt_params`.
+  as initialised. If possible, weights of a related network are fitted to this
+  one; see `Network.adapt_params`.
 
   Args:
     model: the untrained network.
     state: its state.
-    weights: of a trained one.
+    weights: the trained weights.
 
   Raises:
     UserError: the weights have modules that the network lacks, or their shapes
@@ -139,7 +139,7 @@ def start_from(
   weights = dataclasses.replace(weights, variables={
       **weights.variables,
       'params': model.adapt_params(state.params, weights.params)})
-  # Parameters and average begin as one, in arrays of their own: the step
+  # Parameters and average begin equal, but in separate arrays, since the step
   # overwrites its arguments.
   params, ema_params = (
       _take_over(start, weights) for start in (state.params, state.ema_params))
@@ -169,7 +169,7 @@ def _take_over(params: Params, weights: Weights) -> Params:
 
 
 def _copy_to(value: jax.Array, like: jax.Array) -> jax.Array:
-  if value is like:  # Stays as initialised, on the devices of all processes.
+  if value is like:  # It stays as initialised, on all processes' devices.
     return jnp.copy(value)
-  # By way of the host: weights are read to this process's devices alone.
+  # By way of the host, since weights are read only to this process's devices.
   return jax.device_put(np.asarray(value), like.sharding)

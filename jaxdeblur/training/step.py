@@ -28,8 +28,8 @@ Scalars = dict[str, jax.Array]
 def views_to_train(model: Network) -> tuple[str, ...]:
   """Names the views of a batch to train a network on.
 
-  Beside what it reads: the ground truth, and the view that is restored, which
-  the result is compared with.
+  These are the views that it reads, the ground truth, and the view that is
+  restored, which the result is compared with.
   """
   return tuple(dict.fromkeys((*model.required_views, 'center', 'sharp')))
 
@@ -42,10 +42,11 @@ def make_train_step(
 ) -> Callable[..., tuple[TrainState, Scalars]]:
   """Makes train_step(state, views, frozen) -> (state, scalars).
 
-  State: see TrainState. Frozen: variables of the losses' frozen networks; they
-  are an argument, since XLA is slow with large constants. The scalars: loss
-  (and its parts), gradient_norm, learning_rate, and the mean PSNR in dB of the
-  restored pictures (`psnr`) beside that of the inputs (`input_psnr`).
+  For the state see TrainState. `frozen` holds the variables of the losses'
+  frozen networks; they are an argument, since XLA is slow with large constants.
+  The scalars are loss (and its parts), gradient_norm, learning_rate, and the
+  mean PSNR in dB of the restored pictures (`psnr`) and of the inputs
+  (`input_psnr`).
   """
   schedule = make_schedule(train)
   differentiate = make_gradient(
@@ -61,7 +62,8 @@ def make_train_step(
         trained, fixed, state.collections, views, frozen)
     updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
     trained = optax.apply_updates(trained, updates)
-    # A short memory at first, or the untrained start stays in it for long.
+    # The average has a short memory at first. Otherwise the untrained start
+    # would stay in it for long.
     step = state.step + 1
     decay = jnp.minimum(train.ema_decay, (1 + step) / (10 + step))
     ema_trained, ema_statistics = optax.incremental_update(
@@ -88,12 +90,12 @@ def jit_train_step(
     mesh: Mesh,
     shardings: Any,
 ) -> Callable[..., tuple[TrainState, Scalars]]:
-  """Jits `make_train_step`, whose arguments it takes.
+  """Jits the function from `make_train_step`, whose arguments it takes.
 
-  The state is donated: the next one is written where the last one was.
+  The state is donated: the next state takes the memory of the last one.
 
   Args:
-    shardings: how the state lies on the mesh, before and after a step.
+    shardings: how the state is spread over the mesh, before and after a step.
   """
   return jit(
       make_train_step(model, optimizer, train, mesh), donate_argnums=0,
@@ -106,15 +108,16 @@ def make_gradient(
 ) -> Callable[..., tuple[Any, Any, Scalars]]:
   """Makes gradient(trained, fixed, collections, views, frozen).
 
-  It returns the gradient to the parameters that are trained, the collections
-  as they are afterwards, and the scalars of the loss.
+  It returns the gradient of the trained parameters, the collections after the
+  step, and the scalars of the loss.
 
   Args:
     objective: see `make_objective`.
-    mesh: whose devices share the work.
-    accumulation_steps: a batch is taken in so many parts, one after the other,
-      whose gradients are averaged: less memory, the same result but for
-      rounding (and for batch normalisation, whose statistics are of a part).
+    mesh: the devices that share the work.
+    accumulation_steps: the number of parts that a batch is split into. They are
+      computed one after the other, and their gradients are averaged. This needs
+      less memory. The result differs only by rounding, and by batch
+      normalisation, which uses the statistics of each part.
   """
   def loss_fn(trained, fixed, collections, views, frozen):
     params = partitioning.gather({**fixed, **trained}, mesh)
@@ -154,8 +157,8 @@ def make_gradient(
 def _split_batch(views: Views, parts: int) -> Views:
   """[b, h, w, 3] -> [parts, b / parts, h, w, 3].
 
-  Neighbours go to different parts, so that each device, which holds
-  neighbours, has its share of every part.
+  A device holds neighbours. They go to different parts, so that each device has
+  its share of every part.
   """
   return {
       name: jnp.swapaxes(

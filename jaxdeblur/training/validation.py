@@ -1,4 +1,4 @@
-"""How well a network restores pairs that it is not trained on."""
+"""Scores a network during training on pairs that it is not trained on."""
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
@@ -19,7 +19,7 @@ from jaxdeblur.metrics import psnr
 from jaxdeblur.training.state import TrainState
 from jaxdeblur.training.step import views_to_train
 
-# Other pairs than those of training and of the pictures that are shown.
+# Makes the pairs differ from those of training and of the logged pictures.
 _SEED_OFFSET = 2_000_003
 
 # Pairs are scored as they were recorded.
@@ -33,10 +33,10 @@ def make_validation(
 ) -> Callable[[TrainState], float] | None:
   """Makes a function from a state to the mean PSNR, in dB, of its average.
 
-  The pairs are the same every time: crops of config.data, with what
-  config.validation names instead: `photos` of rendered pairs, `folder` of those
-  in folders, `split` of a dataset's. Rendered pairs may be of the photographs
-  that training uses, with other crops and blur.
+  The pairs are the same every time: crops as in config.data, but of the pairs
+  that config.validation names: `photos` for rendered pairs, `folder` for pairs
+  in folders, `split` for a dataset. Rendered pairs may use the photographs of
+  training, with other crops and blur.
 
   Args:
     config: `data`, `train.batch_size`, `seed`, and `validation`, whose
@@ -48,8 +48,8 @@ def make_validation(
     The function; None if there are no batches.
 
   Raises:
-    UserError: recorded pairs would be those of training, what is named is not
-      what the data have, or there are fewer batches than none.
+    UserError: recorded pairs would be those of training, a field does not
+      belong to this kind of pairs, or the number of batches is negative.
   """
   if config.validation.batches < 0:
     raise UserError(
@@ -74,7 +74,7 @@ def make_validation(
 def _choose_pairs(
     data: Mapping[str, Any], validation: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """config.data, with the pairs that config.validation names instead."""
+  """Replaces the pairs of config.data by those of config.validation."""
   field = ('photos' if is_rendered(data)
            else 'folder' if data['name'] in ('folder', 'patches') else 'split')
   useless = [name for name in ('photos', 'folder', 'split')
@@ -83,7 +83,7 @@ def _choose_pairs(
     raise UserError(
         f'config.validation.{useless[0]} is {validation[useless[0]]!r}, but '
         f'pairs of config.data.name={data["name"]} are chosen by '
-        f'config.validation.{field}: set that.')
+        f'config.validation.{field}: set that field.')
   chosen = validation[field] or data[field]
   if chosen == data[field] and not is_rendered(data):
     raise UserError(

@@ -15,7 +15,7 @@ _RECORDED = {
         recorded.DRBNET_PAPER, recorded.K3DN_PAPER, recorded.K3DN_PAPER_SINGLE,
         recorded.FULL)}
 
-# Protocols that leave it open how pictures get a size for the network.
+# Protocols that do not say how pictures get a size for the network.
 OPEN_FIT = (Pixel4Xin.name, RenderedDefocus.name)
 
 NAMES = (*_RECORDED, Pixel4Xin.name, RenderedDefocus.name)
@@ -24,15 +24,15 @@ NAMES = (*_RECORDED, Pixel4Xin.name, RenderedDefocus.name)
 def choose_protocol(
     settings: ml_collections.ConfigDict, fit: str
 ) -> Protocol:
-  """The protocol that a config names.
+  """Chooses the protocol that a config names.
 
   Args:
     settings: `config.eval`.
-    fit: of the protocols that leave it open, rendered_defocus and pixel4_xin;
-      those of the papers have their own.
+    fit: how pictures get a size for the network, for rendered_defocus and
+      pixel4_xin; the papers' protocols have their own way.
 
   Raises:
-    UserError: there is none of this name.
+    UserError: there is no protocol of this name.
   """
   name = settings.protocol
   if name in _RECORDED:

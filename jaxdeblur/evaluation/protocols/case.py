@@ -1,4 +1,4 @@
-"""What a protocol hands to the evaluation: pictures, and what to compare."""
+"""Cases of a protocol: pictures to restore, and how to compare the results."""
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
@@ -16,10 +16,10 @@ class Comparison:
   """A restored picture beside its input and the ground truth.
 
   Attributes:
-    before: the input, untouched, float32 [h, w, 3 or 1] in [0, 1].
-    after: the restored picture, alike.
-    sharp: the ground truth, alike; None where there is none.
-    displayed: whether these are display values; linear light is not.
+    before: the unchanged input, float32 [h, w, 3 or 1] in [0, 1].
+    after: the restored picture, in the same form.
+    sharp: the ground truth, in the same form; None if there is none.
+    displayed: whether these are display values and not linear light.
   """
   before: np.ndarray
   after: np.ndarray
@@ -33,12 +33,11 @@ class Case:
 
   Attributes:
     picture: its name, without a path of this machine.
-    views: what may be read of it, uint8, uint16, or float32 in [0, 1],
-      [h, w, 3] RGB.
-    compare: from the restored picture, float32 of the views' size, to what is
-      scored, by condition.
-    place: 'indoor' or 'outdoor'; '' where that is not known.
-    disc_radius: of the blur, px; None where it is not known.
+    views: its views, uint8, uint16, or float32 in [0, 1], [h, w, 3] RGB.
+    compare: function from the restored picture, float32 of the views' size, to
+      the comparisons to score, by condition.
+    place: 'indoor' or 'outdoor'; '' if unknown.
+    disc_radius: radius of the blur, px; None if unknown.
   """
   picture: str
   views: Mapping[str, np.ndarray]
@@ -53,13 +52,13 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cases:
-  """The cases of a source, made one by one, so that one may fail alone.
+  """The cases of a source, made one by one, so that each may fail alone.
 
   Attributes:
-    count: how many there are.
-    views: that each of them has.
+    count: the number of cases.
+    views: the views that each case has.
     has_sharp: whether there is a ground truth.
-    open: begins with the first; each is a function that makes the case.
+    open: starts an iterator over functions, each of which makes one case.
     partial: whether the dataset lacks scenes of the published one.
   """
   count: int
@@ -74,9 +73,8 @@ class Protocol(typing.Protocol):
   """How scores are taken.
 
   Attributes:
-    name: by which it is chosen.
-    fit: how a picture gets a size that the network takes, see
-      `Restorer.restore`.
+    name: its name in a config.
+    fit: how a picture gets a size that the network takes; see `RestoreOptions`.
   """
   name: str
   fit: str

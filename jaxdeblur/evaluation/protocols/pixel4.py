@@ -1,11 +1,12 @@
 """Scores on real dual-pixel pairs: the Pixel 4 scenes of Xin et al. (2021).
 
-A trap lies in their scale: the recordings are linear, in which dark scenes
-score high whatever is done to them, while papers show and sometimes score them
-displayed. So every picture is scored in both, beside the input as it is.
-Besides, the ground truth, made of a focus stack, differs from the recordings by
-a gain and an affine motion of some pixels: scores are given as the files are,
-and again with both taken out.
+Their scale is a trap. The recordings are linear, and in linear light dark
+scenes score high whatever is done to them. But papers show them in display
+values, and sometimes score these. So every picture is scored in both scales,
+with the unchanged input for comparison. Also, the ground truth, which is made
+from a focus stack, differs from the recordings by a gain and an affine motion
+of some pixels. Scores are given for the files as they are, and again with both
+removed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,27 +26,28 @@ from jaxdeblur.evaluation.source import Source, is_partial
 from jaxdeblur.pictures import is_picture, read_pixels
 
 _BLACK_LEVEL = 1024
-_WHITE_LEVEL = 16383  # Of 14 bits.
-_SMOOTHING = 3.0      # Deviation in px, so that blur hides no motion.
-_WHITE_WINDOW = 101   # Side of the squares that white sheets are averaged in.
+_WHITE_LEVEL = 16383  # The largest value of 14 bits.
+_SMOOTHING = 3.0      # Deviation in px; it keeps blur from hiding the motion.
+_WHITE_WINDOW = 101   # Side of the squares for averaging white sheets, px.
 
 Light = Float[np.ndarray, 'h w']
 
 
 @dataclasses.dataclass(frozen=True)
 class Pixel4Xin:
-  """The Pixel 4 scenes: the dataset 'pixel4_xin', or a folder of its middles.
+  """The Pixel 4 scenes: the dataset 'pixel4_xin', or a folder of its crops.
 
   The folder holds NNN_left.png, NNN_right.png and NNN_gt.png, 16-bit grey, and
   calibration/right_gain_crop.npy, the vignetting of the right view relative to
-  the left one; with the dataset, that comes from the white sheets. Larger views
-  are cropped about their middle to the ground truth. The photograph is the mean
-  of both views.
+  the left one. The dataset's vignetting comes from white sheets. Larger views
+  are cropped about their middle to the size of the ground truth. The photograph
+  is the mean of both views.
 
   Attributes:
-    gamma: what networks read and the second scale are displayed with.
+    gamma: gamma of the display values, which networks read and which are the
+      second scale.
     border: pixels on each side that are not scored after alignment.
-    fit: how pictures get a size that the network takes, see `Restorer.restore`.
+    fit: how pictures get a size that the network takes; see `RestoreOptions`.
   """
   gamma: float = 2.2
   border: int = 16
@@ -130,10 +132,10 @@ class Pixel4Xin:
 
 
 class Scenes:
-  """The scenes of a folder, see `Pixel4Xin`, as a `PairSource`.
+  """The scenes of a folder as a `PairSource`; see `Pixel4Xin`.
 
   Attributes:
-    folder: where they are.
+    folder: the folder of the scenes.
     views: the views that every scene has.
   """
   views = ('left', 'right', 'sharp')
@@ -142,7 +144,7 @@ class Scenes:
     """Lists the scenes.
 
     Raises:
-      FileNotFoundError: there are none, or a part of one is missing.
+      FileNotFoundError: there are no scenes, or a part of one is missing.
     """
     self.folder = folder
     self._scenes = sorted(
@@ -178,10 +180,10 @@ class Scenes:
 
 
 def read_vignetting(folder: pathlib.Path) -> Light:
-  """The gain that the right view needs to be as bright as the left one.
+  """Reads the gain that makes the right view as bright as the left one.
 
-  Either as it is stored, or from photographs of a white sheet: the ratio of
-  both without their black level, averaged over squares of 101 px.
+  It is stored in a file, or comes from photographs of a white sheet: the ratio
+  of both without their black level, averaged over squares of 101 px.
 
   Raises:
     FileNotFoundError: the folder holds neither.
@@ -201,7 +203,7 @@ def read_vignetting(folder: pathlib.Path) -> Light:
 
 
 def align(sharp: Light, blurry: Light) -> Light:
-  """Moves a ground truth to where a blurry picture has it, gain included.
+  """Aligns a ground truth with a blurry picture in motion and gain.
 
   Args:
     sharp: linear light, float32 [h, w].
@@ -211,7 +213,7 @@ def align(sharp: Light, blurry: Light) -> Light:
     The ground truth, [h, w], in [0, 1].
 
   Raises:
-    UserError: no motion is found that makes them alike.
+    UserError: no motion aligns them.
   """
   smooth_blurry, smooth_sharp = (
       cv2.GaussianBlur(np.sqrt(np.maximum(light, 0)), (0, 0), _SMOOTHING)
@@ -239,7 +241,7 @@ def _to_light(view: np.ndarray) -> Light:
 
 
 def _crop(light: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-  """The middle of a picture."""
+  """Cuts out the middle of a picture."""
   if any(have < want for have, want in zip(light.shape, size)):
     raise UserError(
         f'A view or the calibration is {light.shape[0]} x {light.shape[1]} px, '

@@ -25,12 +25,12 @@ class Recorded:
   """Recorded pairs, restored and compared with their ground truth.
 
   Attributes:
-    name: by which it is chosen.
-    cited: where it comes from.
-    bits: with which pictures are read; None leaves them as stored.
-    crop_multiple: pictures are cropped at the right and at the bottom to
-      multiples of this, px, input and ground truth alike.
-    fit: as `Restorer.restore`.
+    name: its name in a config.
+    cited: its source.
+    bits: bit depth to read pictures in; None leaves them as stored.
+    crop_multiple: input and ground truth are cropped at the right and at the
+      bottom to multiples of this, px.
+    fit: how pictures get a size that the network takes; see `RestoreOptions`.
   """
   name: str
   cited: str
@@ -42,7 +42,7 @@ class Recorded:
     """Opens a folder of pairs or a dataset.
 
     Raises:
-      UserError: there are no pairs, or half of one is missing.
+      UserError: there are no pairs, or a view of one is missing.
     """
     pairs = source.open_pairs()
     return Cases(

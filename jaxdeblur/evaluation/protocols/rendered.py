@@ -22,17 +22,17 @@ class RenderedDefocus:
   """Sharp photographs, blurred by discs of known radii.
 
   A photograph is blurred in linear light (sRGB's transfer function, borders
-  reflected) with a disc whose border is a pixel wide, noise of one deviation is
-  added to the displayed picture, and the result rounded to 8 bits, as a file
-  would hold it. Every pixel is scored, on the restored picture as it leaves the
-  network: not quantised, not cropped, not resized.
+  reflected) with a disc whose border is a pixel wide. Noise of one deviation is
+  added to the displayed picture, and the result is rounded to 8 bits, as in a
+  file. Every pixel of the network's output is scored, which is not quantised,
+  cropped or resized.
 
   Attributes:
-    radii: of the discs, px; at 0 the picture itself, with neither blur nor
-      noise: what is sharp must stay sharp.
-    noise: the noise's deviation, of a range of 1.
-    seed: of the noise, with the picture's name and the radius.
-    fit: how pictures get a size that the network takes, see `Restorer.restore`.
+    radii: radii of the discs, px. Radius 0 is the picture itself, without blur
+      and noise, since sharp pictures must stay sharp.
+    noise: standard deviation of the noise, of a range of 1.
+    seed: seed of the noise, together with the picture's name and the radius.
+    fit: how pictures get a size that the network takes; see `RestoreOptions`.
   """
   radii: tuple[float, ...]
   noise: float
@@ -42,7 +42,7 @@ class RenderedDefocus:
   name = 'rendered_defocus'
 
   def list_cases(self, source: Source) -> Cases:
-    """Each photograph of a folder at each radius.
+    """Lists each photograph of a folder at each radius.
 
     Raises:
       UserError: there are no photographs.
@@ -71,7 +71,7 @@ class RenderedDefocus:
   def degrade(
       self, sharp: np.ndarray, picture: str, radius: float
   ) -> np.ndarray:
-    """Blurs a picture, float32 [h, w, 3] in [0, 1], named for its noise."""
+    """Blurs a picture, float32 [h, w, 3] in [0, 1]; the name seeds noise."""
     if radius == 0:
       return sharp
     key = zlib.crc32(f'{self.seed}/{picture}/{radius:g}'.encode())

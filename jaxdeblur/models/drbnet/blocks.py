@@ -1,7 +1,7 @@
 """The parts of DRBNet: encoder-decoder and dynamic residual blocks.
 
-Table numbers are those of the paper's supplement; where its tables and its
-published network disagree, the network is followed.
+Table numbers refer to the paper's supplement. Where its tables and the
+published network disagree, we follow the network.
 """
 
 from flax import linen as nn
@@ -26,21 +26,21 @@ _IMAGE_FEATURES = {8: (2, 4, 8), 4: (2, 4, 4), 2: (2, 2, 2), 1: (2, 2, 1)}
 _KERNEL_HEAD = {8: (8, 4), 4: (4, 4), 2: (2, 2), 1: (2, 2)}
 _RESIDUAL_HEAD = {8: (8, 2), 4: (4, 2), 2: (2, 2), 1: (2, 2)}
 
-# Our choice: kernels are not normalised and the blocks feed each other, so an
-# untrained network must start near the identity or its first steps diverge.
+# Our choice. Kernels are not normalised and each block feeds the next, so the
+# first steps diverge unless the untrained network starts near the identity.
 HEAD_INIT = nn.initializers.variance_scaling(1e-3, 'fan_in', 'normal')
 
 
 def with_remat(remat: bool, *modules: type[nn.Module]) -> list:
-  """The modules, whose features gradients compute anew if `remat`."""
+  """The modules; with `remat`, gradients compute their features again."""
   return [nn.remat(module) if remat else module for module in modules]
 
 
 class Encoder(nn.Module):
   """Four levels of three convolutions, then the bottleneck (Tab. S2).
 
-  The coarsest level has one convolution more than the table prints, as the
-  published network has; only so does the parameter count match Tab. S1.
+  The coarsest level has one convolution more than the table prints, like the
+  published network; the parameter count of Tab. S1 includes it.
   """
   width: int
   dtype: jnp.dtype = FLOAT32
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-  """Doubles the size, adds the encoder's features, two residual blocks."""
+  """Doubles the size, adds the encoder's features, applies residual blocks."""
   dtype: jnp.dtype = FLOAT32
 
   @nn.compact
@@ -101,7 +101,7 @@ class DynamicResidualBlock(nn.Module):
   """Predicts a kernel and a residual for every pixel, applies both (Tab. S3).
 
   estimate = image + dynamic_conv(image, kernels) + residual; the kernels are
-  not normalised. Images are in [-1, 1], but for over- and undershoot.
+  not normalised. Images are in [-1, 1] apart from over- and undershoot.
   """
   scale: int
   width: int
@@ -118,7 +118,7 @@ class DynamicResidualBlock(nn.Module):
     for_kernels, for_residual = self._begin_heads(features)
     kernels = self._end_head(
         for_kernels, _KERNEL_HEAD[self.scale], KERNEL_SIZE ** 2, 'kernel')
-    # The activation after the last layer is in the table, easily overlooked.
+    # The table does have this activation after the last layer.
     residual = leaky_relu(self._end_head(
         for_residual, _RESIDUAL_HEAD[self.scale], 3, 'residual'))
     filtered = dynamic_conv(image, kernels, self.dynamic_conv_method)
@@ -131,7 +131,7 @@ class DynamicResidualBlock(nn.Module):
     return x
 
   def _begin_heads(self, features):
-    """The first convolution of either head, of as many features."""
+    """The first convolution of both heads, which have equally many features."""
     multiple, _ = _KERNEL_HEAD[self.scale]
     return map(leaky_relu, joint_conv(
         features, multiple * self.width,

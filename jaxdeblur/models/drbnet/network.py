@@ -1,8 +1,8 @@
 """DRBNet: a pyramid of dynamic residual blocks (Ruan et al., CVPR 2022).
 
-An encoder-decoder reads the out-of-focus photograph; at 1/8, 1/4, 1/2 and full
-size a dynamic residual block turns its features into a 7 x 7 kernel for every
-pixel and sharpens the estimate of the scale before. Table numbers are those of
+An encoder-decoder reads the out-of-focus photograph. At 1/8, 1/4, 1/2 and full
+size, a dynamic residual block turns its features into a 7 x 7 kernel for every
+pixel and sharpens the estimate from the scale before. Table numbers refer to
 the paper's supplement.
 """
 
@@ -38,14 +38,14 @@ _FIRST_KERNEL = 'encoder_decoder/encoder/level1_conv1/kernel'
 
 
 class _EncodedNetwork(Network):
-  """What DRBNet and its baseline share: they read views alike."""
+  """What DRBNet and its baseline share: how they read views."""
   smallest_multiple = _SIZE_MULTIPLE
 
   def adapt_params(self, params: Params, weights: Params) -> Params:
-    """Lets parameters for one photograph read dual-pixel views, if asked to.
+    """Adapts parameters for one photograph to dual-pixel views, if read.
 
-    The first layer spreads its kernel over both views, half each: where these
-    are alike, the network sees what it saw of the photograph. Ours; the paper
+    Each view gets half of the first layer's kernel. Where the views are equal,
+    the network then sees the same as in the photograph. This is ours; the paper
     does not say how its dual-pixel network starts.
     """
     del params
@@ -62,15 +62,16 @@ class DRBNet(_EncodedNetwork):
   """Restores a photograph, alone or with its dual-pixel views.
 
   Attributes:
-    views: ('center',), or ('center', 'left', 'right'): then the encoder reads
-      the dual-pixel views, and the photograph itself is what is sharpened.
-    width: channels at full size; 32 is the paper's network (11,689,616
+    views: ('center',) for a photograph alone, or ('center', 'left', 'right'):
+      the encoder then reads the dual-pixel views, and the blocks sharpen the
+      photograph.
+    width: channels at full size. The paper's network has 32 (11,689,616
       parameters with one view, 11,690,480 with three).
-    dynamic_conv_method: see `dynamic_conv`.
-    remat: whether gradients compute the features of each level and block anew,
-      rather than keep them: less memory, a third more work.
-    dtype: of the convolutions; parameters, images and the dynamic
-      convolution's sums stay float32.
+    dynamic_conv_method: how kernels are applied; see `dynamic_conv`.
+    remat: whether the features of each level and block are computed again for
+      the gradients instead of kept: less memory, a third more work.
+    dtype: number type of the convolutions; parameters, images and the sums of
+      the dynamic convolution stay float32.
   """
   views: tuple[str, ...] = ('center',)
   width: int = 32
@@ -83,7 +84,7 @@ class DRBNet(_EncodedNetwork):
 
   @property
   def receptive_field(self) -> int:
-    """How many pixels away, at most, a pixel can change the result."""
+    """The largest distance from which a pixel can change the result, px."""
     return _receptive_field()
 
   @nn.compact
@@ -93,7 +94,7 @@ class DRBNet(_EncodedNetwork):
       *,
       train: bool = False,
   ) -> Restored:
-    del train  # It has nothing that differs.
+    del train  # Training changes nothing here.
     center, encoder_input = _read_views(self.views, views)
     decoded = EncoderDecoder(
         self.width, self.remat, name='encoder_decoder', dtype=self.dtype)(
@@ -123,14 +124,15 @@ class DRBNet(_EncodedNetwork):
 class DRBNetBaseline(_EncodedNetwork):
   """The encoder-decoder without dynamic residual blocks (Tab. S1, 'Our_b').
 
-  Neither the paper nor the published program states its output layer. Ours: a
-  1 x 1 convolution (99 parameters) whose result is added to the photograph.
+  Neither the paper nor the published program states its output layer. Ours is a
+  1 x 1 convolution (99 parameters), whose result is added to the photograph.
 
   Attributes:
-    views: as DRBNet's.
-    width: as DRBNet's.
-    remat: as DRBNet's.
-    dtype: as DRBNet's.
+    views: ('center',) for a photograph alone, or ('center', 'left', 'right'):
+      the encoder then reads the dual-pixel views.
+    width: channels at full size; the paper's network has 32.
+    remat: whether features are computed again for the gradients; see DRBNet.
+    dtype: number type of the convolutions; see DRBNet.
   """
   views: tuple[str, ...] = ('center',)
   width: int = 32
@@ -139,7 +141,7 @@ class DRBNetBaseline(_EncodedNetwork):
 
   @property
   def receptive_field(self) -> int:
-    """How many pixels away, at most, a pixel can change the result."""
+    """The largest distance from which a pixel can change the result, px."""
     return _receptive_field(dynamic_residual_blocks=False)
 
   @nn.compact
@@ -149,7 +151,7 @@ class DRBNetBaseline(_EncodedNetwork):
       *,
       train: bool = False,
   ) -> Restored:
-    del train  # It has nothing that differs.
+    del train  # Training changes nothing here.
     center, encoder_input = _read_views(
         self.views, views, network="DRBNet's baseline")
     decoded = EncoderDecoder(
@@ -164,7 +166,7 @@ class DRBNetBaseline(_EncodedNetwork):
 def _read_views(names, views, network='DRBNet'):
   """Checks the views; returns the photograph and the encoder's input."""
   check_views(network, names, VIEWS, views, _SIZE_MULTIPLE)
-  # The network's own range is [-1, 1]; right before left, as it was published.
+  # The network's own range is [-1, 1]; right before left, as published.
   scaled = {name: widen(views[name]) * 2 - 1 for name in names}
   if len(names) == 1:
     return scaled['center'], scaled['center']

@@ -1,4 +1,4 @@
-"""What DRBNet makes of a picture: predicted kernels, pyramid of estimates."""
+"""Panels of DRBNet: the predicted kernels and the pyramid of estimates."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _MAGNIFIED = 6
 
 
 def draw(restored: Restored) -> dict[str, Panel]:
-  """Draws 'kernels', of full size, and 'pyramid'."""
+  """Draws 'kernels', those at full size, and 'pyramid'."""
   picture = np.asarray(restored.image[0])
   return {
       'kernels': draw_kernels(restored.kernels[-1][0], picture),
@@ -26,7 +26,7 @@ def draw(restored: Restored) -> dict[str, Panel]:
 def draw_kernels(
     kernels: Float[np.ndarray, 'h w k2'], picture: Float[np.ndarray, 'h w 3']
 ) -> Panel:
-  """Draws the restored picture, and beside it kernels of pixels on a grid."""
+  """Draws the restored picture, with the kernels of some pixels beside it."""
   sheet = draw_kernel_sheet(kernels)
   height, width = sheet.shape[:2]
   shown = cv2.resize(
@@ -35,15 +35,15 @@ def draw_kernels(
   return drawing.with_title(
       drawing.as_bytes(drawing.beside([shown, sheet])),
       'Restored, and the kernels predicted at full size',
-      ['Each small square is the kernel of the pixel that lies there in the '
-       'picture. Grey is 0, white is above and black below, relative to the '
-       "kernel's largest value; the brighter its frame, the larger is that."])
+      ['Each small square is the kernel of the pixel at this place. Grey is 0, '
+       "white positive and black negative, relative to the kernel's largest "
+       'value. A brighter frame means that this value is larger.'])
 
 
 def draw_kernel_sheet(
     kernels: Float[np.ndarray, 'h w k2']
 ) -> Float[np.ndarray, '_h _w 3']:
-  """The kernels of pixels on a grid, each where its pixel is."""
+  """Draws the kernels of pixels on a grid, each at the place of its pixel."""
   height, width, values = kernels.shape
   side = round(values ** 0.5)
   down = max(round(_KERNELS_ACROSS * height / width), 1)
@@ -61,7 +61,7 @@ def draw_kernel_sheet(
 
 
 def draw_pyramid(pyramid: Sequence[Float[np.ndarray, '_h _w 3']]) -> Panel:
-  """Draws the estimates from the coarsest to the finest, at one size."""
+  """Draws the estimates at equal size, from the coarsest to the finest."""
   height, width = pyramid[-1].shape[:2]
   levels = [
       cv2.resize(np.clip(level, 0, 1).astype(np.float32), (width, height),

@@ -45,7 +45,7 @@ TABLE = Table(
         # the heads at full size are upconv0_*, without an upconv0_u.
         'up': {3: 4, 2: 2, 1: 1},
         'head': {3: 8, 2: 4, 1: 2, 0: 1},
-        # Layers in a row count from 0; an activation sits between the halves.
+        # Layers are counted from 0; an activation lies between the halves.
         'layer': {0: 1, 1: 2, 2: 3},
         'half': {0: 1, 2: 2},
     },
@@ -53,7 +53,7 @@ TABLE = Table(
 
 
 def _read_settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Reads views and width off the first layer."""
+  """Reads views and width from the shape of the first layer."""
   shape = np.shape(state_dict.get(_FIRST))
   if len(shape) != 4 or shape[1] not in _VIEWS_OF_CHANNELS or not shape[0]:
     got = f'it is {shape}' if _FIRST in state_dict else 'it is missing'
@@ -65,5 +65,5 @@ def _read_settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 PUBLISHED = PublishedNames(
     'DRBNet', TABLE, _FIRST, _read_settings,
-    # The published network's own.
+    # The published network's settings.
     fallback={'views': ('center',), 'width': 32})

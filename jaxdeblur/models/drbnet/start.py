@@ -1,10 +1,10 @@
 """Parameters with which an untrained DRBNet returns the photograph unchanged.
 
-DRBNet builds its result up from the mean over 8 x 8 pixels: with random
-parameters it must first learn, for long, to draw what the input shows already.
+DRBNet builds its result up from the mean over 8 x 8 pixels. With random
+parameters it first takes long to learn to draw what the input already shows.
 Here three channels carry the photograph through the encoder and the decoder to
-every scale, where the residual makes up what the estimate lacks. The other
-channels keep their random start. Ours; the paper states no initialisation.
+every scale, where the residual adds what the estimate lacks. The other channels
+keep their random start. This is ours; the paper states no initialisation.
 """
 
 from flax import linen as nn, traverse_util
@@ -16,8 +16,8 @@ from jaxdeblur.models.drbnet.blocks import SCALES
 from jaxdeblur.models.layers import LEAKY_SLOPE
 
 _COLOURS = 3
-_SMALL = 0.1  # What is random in the sums of residual blocks is scaled by this.
-_TINY = 0.01  # So that channels that do the same do not stay the same.
+_SMALL = 0.1  # Scales the random part of residual blocks.
+_TINY = 0.01  # Scales randomness, or equal channels would stay equal.
 
 _Flat = dict[str, jax.Array]  # Parameters by 'module/module/name'.
 
@@ -25,8 +25,8 @@ _Flat = dict[str, jax.Array]  # Parameters by 'module/module/name'.
 def start_as_identity(model: nn.Module, params: dict) -> dict:
   """Changes a fresh DRBNet's parameters so that all estimates are means.
 
-  Each estimate of the pyramid becomes the photograph's mean over the pixels
-  that it stands for, up to the small random start of the heads' last layers.
+  Each value of an estimate becomes the photograph's mean over the pixels that
+  it stands for, apart from the small random start of the heads' last layers.
 
   Args:
     model: the DRBNet.
@@ -52,14 +52,14 @@ def start_as_identity(model: nn.Module, params: dict) -> dict:
 
 
 def _carry_through_encoder(flat: _Flat, views: int) -> None:
-  """Every level's first three channels: the photograph's mean, plus 1."""
+  """Lets each level's first three channels carry the photograph's mean + 1."""
   encoder = 'encoder_decoder/encoder'
   for level in range(1, 5):
     for i in range(1, 4):
       layer = f'{encoder}/level{level}_conv{i}'
       if level == i == 1:
-        # x + 1 is never negative, so that leaky ReLUs let it pass. With three
-        # views the encoder sees two, whose mean is the photograph.
+        # x + 1 is never negative, so it passes leaky ReLUs unchanged. With
+        # three views the encoder sees two; their mean is the photograph.
         _carry(flat, layer, sources=1 if views == 1 else 2, offset=1)
       elif i == 1:
         _carry_mean(flat, layer)
@@ -72,7 +72,7 @@ def _carry_through_encoder(flat: _Flat, views: int) -> None:
 
 
 def _carry_through_decoder(flat: _Flat, decoder: str) -> None:
-  """Only what the encoder carries comes through, not the coarser scale's."""
+  """Passes on what the encoder carries, but not the coarser scale's part."""
   _set_kernel(flat, f'{decoder}/up', 0)
   for i in (1, 2):
     _let_pass(flat, f'{decoder}/res{i}')
@@ -91,7 +91,7 @@ def _carry_estimate(flat: _Flat, block: str) -> None:
 
 
 def _make_up_the_difference(flat: _Flat, block: str) -> None:
-  """Makes the residual what the carried photograph has over the estimate."""
+  """Makes the residual the carried photograph minus the estimate."""
   layer = f'{block}/residual_conv1'
   estimate = (flat[f'{layer}/kernel'].shape[2]
               - flat[f'{block}/image_conv3/bias'].size)
@@ -101,8 +101,8 @@ def _make_up_the_difference(flat: _Flat, block: str) -> None:
     both[1, 1, estimate + colour, _COLOURS + colour] = 1
   _set_kernel(flat, layer, both)
 
-  # The last leaky ReLU shrinks what is negative: lrelu(-lrelu(-d) / slope) = d.
-  # The large factor is shared by many channels, which trains more evenly.
+  # The last leaky ReLU shrinks negative values: lrelu(-lrelu(-d) / slope) = d.
+  # Many channels share the large factor, which trains more evenly.
   layer = f'{block}/residual_conv2'
   copies = flat[f'{layer}/kernel'].shape[3] // _COLOURS
   channels = copies * _COLOURS
@@ -121,7 +121,7 @@ def _make_up_the_difference(flat: _Flat, block: str) -> None:
 def _carry(
     flat: _Flat, layer: str, sources: int = 1, offset: float = 0
 ) -> None:
-  """Lets three colours pass, the mean of those of `sources` pictures."""
+  """Lets three colours pass: their mean over `sources` pictures."""
   passing = _zeros(flat, layer)
   for source in range(sources):
     for colour in range(_COLOURS):
@@ -132,7 +132,7 @@ def _carry(
 
 
 def _carry_mean(flat: _Flat, layer: str) -> None:
-  """Lets the mean over 2 x 2 pixels pass a convolution with stride 2."""
+  """Makes a convolution with stride 2 pass the mean over 2 x 2 pixels."""
   passing = _zeros(flat, layer)
   for colour in range(_COLOURS):
     passing[1:, 1:, colour, colour] = 1 / 4
@@ -147,7 +147,10 @@ def _zeros(flat: _Flat, layer: str, channels: int = _COLOURS) -> np.ndarray:
 def _set_kernel(
     flat: _Flat, layer: str, values: jax.Array | np.ndarray | int
 ) -> None:
-  """Sets the first output channels of a convolution, by default three."""
+  """Sets the kernels of a convolution's first output channels.
+
+  These are as many as `values` has, or three for a single value.
+  """
   kernel = flat[f'{layer}/kernel']
   channels = np.shape(values)[-1] if np.ndim(values) else _COLOURS
   flat[f'{layer}/kernel'] = kernel.at[..., :channels].set(values)

@@ -1,7 +1,8 @@
-"""The disparity estimator: what is where out of focus, a vector a patch.
+"""The disparity estimator: one vector for each patch, by its defocus.
 
-No ground-truth disparity exists: the estimator learns from deblurring and
-reblurring alone (Yang et al. 2023, supplement B). Tables are the supplement's.
+There is no ground truth of the disparity: the estimator learns only from
+deblurring and reblurring (Yang et al. 2023, supplement B). Table numbers refer
+to the supplement.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from jaxdeblur.ops.resize import (
   shrink_by_mean,
 )
 
-FEATURES = 256  # Of R.
+FEATURES = 256  # Length of a vector of R, the disparity.
 EXTRACTORS = ('released', 'table13')
 
 _HE = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
@@ -28,8 +29,8 @@ _HE = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 class ConvNormReLU(nn.Module):
   """Convolution without bias, batch normalisation, ReLU; 2-D or 3-D.
 
-  Tab. 13 lists no normalisation; with `normalise` off it is a convolution with
-  bias and a ReLU, as printed.
+  Tab. 13 lists no normalisation. With `normalise` off, this is a convolution
+  with bias and a ReLU, as in the table.
   """
   features: int
   kernel_size: tuple[int, ...] = (3, 3)
@@ -56,12 +57,14 @@ class ConvNormReLU(nn.Module):
 
 
 class FeatureExtractor(nn.Module):
-  """Features of one view at 1/4 of its size, shared by both (Tab. 13, FE).
+  """Extracts features of a view at 1/4 of its size (Tab. 13, FE).
+
+  Both views share it.
 
   Attributes:
-    variant: 'released' halves the size once more, to 1/8, has 1 x 1 branches
-      with a ring of padding, and a last layer without ReLU, as the published
-      network; 'table13' is as printed.
+    variant: 'released' follows the published network: it halves the size once
+      more, to 1/8, and has 1 x 1 branches with a ring of padding and a last
+      layer without ReLU. 'table13' follows the table.
   """
   variant: str = 'released'
 
@@ -82,8 +85,8 @@ class FeatureExtractor(nn.Module):
     side = 1 if released else 3
     branches = []
     for pool in (32, 16):
-      # The published network cannot see pictures whose features are smaller
-      # than the window; here the window is then all of them.
+      # The published network fails if the features are smaller than the window.
+      # Here the window shrinks to their size.
       window = tuple(min(pool, length) for length in x.shape[1:3])
       branch = nn.avg_pool(x, window, strides=window)
       branch = ConvNormReLU(
@@ -102,9 +105,9 @@ class DualPixelDisparity(nn.Module):
   """R from the left and the right view (Tab. 13, Disparity Estimator).
 
   Attributes:
-    extractor: see `FeatureExtractor`.
-    shifts: of the cost volume, in pixels of its features; the published network
-      has only those to one side.
+    extractor: variant of the `FeatureExtractor`.
+    shifts: shifts that the cost volume compares, in pixels of its features; the
+      published network has only those to one side.
     window: height and width of a patch, in pixels at 1/8.
   """
   extractor: str = 'released'
@@ -124,7 +127,7 @@ class DualPixelDisparity(nn.Module):
           f'{", ".join(EXTRACTORS)}.')
     released = self.extractor == 'released'
     extract = FeatureExtractor(self.extractor, name='features')
-    # One after the other, so that batch statistics are of each view, as
+    # One after the other, so that each view has its own batch statistics, as
     # published.
     cost = cost_volume(
         extract(shrink_by_mean(left, 4), train),
@@ -135,7 +138,7 @@ class DualPixelDisparity(nn.Module):
           features, (3, 3, 3), stride, normalise=released,
           kernel_init=TORCH_INIT, name=f'match{i}')(cost, train)
     self.sow('intermediates', 'matching', cost)
-    # From as many planes as there are shifts to one.
+    # The mean joins the planes, one for each shift, into one.
     return PatchProjection(self.window, name='project')(
         cost.mean(axis=1), left.shape[1:3])
 
@@ -165,7 +168,7 @@ class PatchProjection(nn.Module):
   """Pools features over each patch, then projects them to R.
 
   The published network resizes the features so that 5 x 4 of them make a patch
-  of 18 x 14 pixels at 1/8 (4.5 x 3.5 at 1/32), then averages. Where features
+  of 18 x 14 pixels at 1/8 (4.5 x 3.5 at 1/32), then averages them. If features
   fit a patch exactly, as in Tab. 13, nothing is resized.
   """
   window: tuple[int, int]

@@ -7,15 +7,15 @@ from jaxtyping import Array
 
 from jaxdeblur.models import layers
 
-LEAKY_SLOPE = 0.2  # Not in the paper; the published network has it.
+LEAKY_SLOPE = 0.2  # From the published network; not in the paper.
 
-# PyTorch's own initialisation of convolutions and dense layers: uniform within
-# 1 / sqrt(fan_in).
+# PyTorch's default initialisation of convolutions and dense layers: uniform
+# within 1 / sqrt(fan_in).
 TORCH_INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 def torch_bias(fan_in: int) -> nn.initializers.Initializer:
-  """PyTorch's own initialisation of biases."""
+  """PyTorch's default initialisation of biases."""
   def init(key, shape, dtype=jnp.float32):
     bound = fan_in ** -0.5
     return jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -44,7 +44,7 @@ def up_conv(
 def residual_blocks(
     x: Array, number: int, name: str, dtype: jnp.dtype
 ) -> Array:
-  """Residual blocks in a row, `name`1, `name`2, ...; for use in a module."""
+  """Applies residual blocks `name`1, `name`2, ...; for use in a module."""
   for i in range(1, number + 1):
     x = layers.ResidualBlock(
         dtype=dtype, slope=LEAKY_SLOPE, use_bias=False, kernel_init=TORCH_INIT,

@@ -1,10 +1,10 @@
 """K3DN: deblurs a dual-pixel pair, and blurs the result again.
 
 An encoder, PSF blocks on patches of its features, and a decoder make the sharp
-picture; the same ones, run backwards on it, make the blurred picture again. The
-patches' kernels are weighted by a disparity that no ground truth taught (Yang
-et al., CVPR 2023). Tables are the supplement's; where print and published
-network disagree, the network is followed.
+picture. The same parts, run backwards on it, make the blurred picture again.
+A disparity weights the kernels of each patch; it is learnt without ground truth
+(Yang et al., CVPR 2023). Table numbers refer to the supplement. Where it and
+the published network disagree, we follow the network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,20 +49,26 @@ class K3DN(Network):
 
   Attributes:
     views: ('left', 'right'), or ('center',) for the single-image mode.
-    base_channels: channels at 1/2 (Tab. 6, bc).
-    num_blocks: residual blocks a level, of the encoder, the decoder and the SRP
-      blocks (Tab. 6, bn; for the SRP blocks of the smaller networks ours).
-    num_psf_blocks: twice `num_blocks` if None (Tab. 13; others: Tab. 11).
-    srp: whether sharp regions are preserved by SRP blocks, as after the second
+    base_channels: channels at half size (Tab. 6, bc).
+    num_blocks: residual blocks in each level of the encoder and the decoder,
+      and in each SRP block (Tab. 6, bn; our choice for the SRP blocks of the
+      smaller networks).
+    num_psf_blocks: number of PSF blocks; None takes twice `num_blocks`
+      (Tab. 13; Tab. 11 has others).
+    srp: whether SRP blocks preserve sharp regions; they are added in the second
       stage of training.
-    srp_zero_start: see `SRPBlock`.
-    window: height and width of a patch, in pixels at 1/8 (Tab. 9).
-    kernel_size: of the candidate kernels (Tab. 10).
-    psf_mode: see `PSFBlock`.
-    feature_extractor: 'released', or 'table13'; see `FeatureExtractor`.
-    cost_shifts: see `DualPixelDisparity`.
-    dtype: of the encoder's, the decoder's and the SRP blocks' convolutions; all
-      else is float32.
+    srp_zero_start: whether SRP blocks start as the identity; ours, off in the
+      published network.
+    window: height and width of a patch, in pixels at 1/8 of the size (Tab. 9).
+    kernel_size: side of the candidate kernels, odd (Tab. 10).
+    psf_mode: how PSF blocks reblur: 'released' as published, or 'wiener' by an
+      exact inverse; see `PSFBlock`.
+    feature_extractor: layers of the disparity estimator: 'released' as
+      published, or 'table13' as in the paper; see `FeatureExtractor`.
+    cost_shifts: shifts between the views that the disparity estimator compares,
+      in pixels of its features.
+    dtype: number type of the convolutions in the encoder, the decoder and the
+      SRP blocks; everything else is float32.
   """
   views: tuple[str, ...] = ('left', 'right')
   base_channels: int = 48
@@ -80,31 +86,31 @@ class K3DN(Network):
   variants = VARIANTS
   published = PUBLISHED
   can_reblur = True
-  # Pooling over the disparity estimator's features sees all of the picture; all
-  # else ends within two patches, and so nearly does the estimator's effect.
+  # The disparity estimator pools features over all of the picture. Everything
+  # else reaches no farther than two patches; the estimator's effect nearly so.
   receptive_field = None
 
   @property
   def smallest_multiple(self) -> tuple[int, int]:
-    """A patch, in pixels of the picture."""
+    """The size of a patch, in pixels of the picture."""
     return 8 * self.window[0], 8 * self.window[1]
 
   @property
   def padded_multiple(self) -> tuple[int, int]:
-    """Two patches: what the published program pads to."""
+    """The size of two patches, as the published program pads."""
     return 16 * self.window[0], 16 * self.window[1]
 
   @property
   def halo(self) -> int:
-    """Two patches' width; tiles then nearly equal the whole picture."""
+    """Twice a patch's width; tiles then nearly equal the whole picture."""
     return 16 * self.window[1]
 
   @property
   def seen_side(self) -> int | None:
-    """Where the right view's content must lie to be compared.
+    """The side on which the right view's content must lie to be compared.
 
-    -1 is to the left of where the left view has it, 1 to the right; None if the
-    cost volume has both sides, or there is none.
+    -1 is to the left of its place in the left view, 1 to the right. None if the
+    cost volume has both sides, or if there is no cost volume.
     """
     signs = {-np.sign(shift) for shift in self.cost_shifts if shift}
     dual = len(self.views) == 2
@@ -139,7 +145,7 @@ class K3DN(Network):
       reblur: bool = False,
       train: bool = False,
   ) -> Restored:
-    """Restores, and blurs again if `reblur`.
+    """Restores the picture, and blurs it again if `reblur`.
 
     Args:
       views: float32 in [0, 1].
@@ -148,8 +154,8 @@ class K3DN(Network):
         updates its averages in the collection `batch_stats`.
 
     Returns:
-      `estimate`, which the network clips to [-1/2, 3/2] as published,
-      `disparity` and `reblurred`.
+      `estimate`, `disparity` and `reblurred`. The estimate is clipped to
+      [-1/2, 3/2], as published.
     """
     scaled = self._read_views(views)
     disparity = self.disparity(*scaled, train=train)
@@ -163,7 +169,7 @@ class K3DN(Network):
   def panels(
       self, restored: Restored, intermediates: Mapping[str, Any]
   ) -> dict[str, Panel]:
-    """Patches by disparity, their strongest kernels, the reblurred picture."""
+    """Draws patches by disparity, strongest kernels, the reblurred picture."""
     return panels.draw(restored, intermediates)
 
   def _read_views(self, views):
@@ -172,7 +178,7 @@ class K3DN(Network):
     return tuple(widen(views[name]) - 0.5 for name in self.views)
 
   def _filter(self, x, disparity, reblur=False):
-    """The network, forwards or backwards: [-1/2, 1/2] to [-1, 1]."""
+    """Runs the network forwards or backwards: [-1/2, 1/2] to [-1, 1]."""
     skips, features = self.encoder(x)
     rows, columns = disparity.shape[1:3]
     patches = split_windows(features.astype(x.dtype), *self.window)

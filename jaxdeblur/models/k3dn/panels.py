@@ -1,4 +1,4 @@
-"""What K3DN makes of a picture: patches by disparity, kernels, reblurring."""
+"""Panels of K3DN: patches by disparity, kernels, the reblurred picture."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,19 +35,19 @@ def draw(
         drawing.as_bytes(drawing.beside(
             [picture, np.clip(restored.reblurred[0], 0, 1)])),
         'Restored, and blurred again',
-        ['Left: the restored picture. Right: the same network, run backwards '
-         'on it. It should look as the input does.'])
+        ['Left: the restored picture. Right: the result of running the network '
+         'backwards on it. It should look like the input.'])
   return panels
 
 
 def draw_clusters(
     picture: Picture, disparity: Float[np.ndarray, 'rows columns c']
 ) -> Panel:
-  """Colours patches by which of six groups their vectors are in (k-means)."""
+  """Groups patches by their vectors into six colours (k-means)."""
   rows, columns, features = disparity.shape
   vectors = np.ascontiguousarray(disparity.reshape(-1, features), np.float32)
   groups = min(_CLUSTERS, len(np.unique(vectors, axis=0)))
-  # OpenCV's centres depend on its one random generator.
+  # OpenCV has one global random generator, which the centres depend on.
   cv2.setRNGSeed(0)
   criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-6)
   _, labels, _ = cv2.kmeans(
@@ -59,8 +59,8 @@ def draw_clusters(
   return drawing.with_title(
       drawing.as_bytes(drawing.beside([picture, 0.5 * light + 0.5 * over])),
       'Restored, and its patches grouped by disparity',
-      ["Patches of one colour have similar disparity vectors; the groups' "
-       'numbers mean nothing.'],
+      ['Patches of one colour have similar disparity vectors. The numbers of '
+       'the groups have no meaning.'],
       {f'group {i + 1}': _COLOURS[i] for i in range(groups)})
 
 
@@ -72,7 +72,7 @@ def draw_strongest_candidates(
   Args:
     block: intermediates of the first PSF block.
     picture: the restored picture.
-    rows: of patches.
+    rows: number of rows of patches.
   """
   candidates = np.asarray(block['candidates'][0])
   weights = np.asarray(block['kernel_weights'][0])
@@ -88,5 +88,5 @@ def draw_strongest_candidates(
   return drawing.with_title(
       drawing.as_bytes(drawing.beside([shown, sheet])),
       'Restored, and the candidate kernel that counts most in each patch',
-      ['Of the first PSF block. White is the largest value of a kernel, black '
-       'is 0 or less.'])
+      ['Kernels of the first PSF block. White is the largest value of a '
+       'kernel, black is 0 or less.'])

@@ -1,9 +1,10 @@
 """PSF blocks: kernels weighted by the disparity, forwards and backwards.
 
-A block keeps a set of candidate kernels, one a channel, as complex spectra. The
-disparity vector of a patch says how much each counts there. Deblurring filters
-with the kernels, reblurring with those of the reciprocal spectra and with every
-other step inverted (Yang et al. 2023; Tab. 13, PSF, and the note on it).
+A block keeps a set of candidate kernels, one for each channel, as complex
+spectra. The disparity vector of a patch says how much each kernel counts there.
+Deblurring filters with the kernels. Reblurring filters with the kernels of the
+reciprocal spectra and inverts every other step (Yang et al. 2023; Tab. 13, PSF,
+and its note).
 """
 
 import functools
@@ -33,13 +34,13 @@ class PSFBlock(nn.Module):
   """Deblurs or reblurs the features of patches, with the same parameters.
 
   Attributes:
-    kernel_size: of the candidate kernels, odd; 9 in the paper (Tab. 10).
-    mode: 'released' as published: reblurring is the reciprocal in name, since
-      cropping, mirroring and normalising the kernels, and the activations,
-      break it: a block as initialised gives noise back off by 0.15 of its norm
-      (tests/psf_block_test.py). 'wiener' undoes each patch's filter, by
-      division of circular spectra, and leaves the activations out (off by
-      3e-6): ours, to study the inverse.
+    kernel_size: side of the candidate kernels, odd; 9 in the paper (Tab. 10).
+    mode: 'released' is as published. There reblurring only roughly inverts
+      deblurring, since the kernels are cropped, mirrored and normalised, and
+      there are activations: a freshly initialised block returns noise with an
+      error of 0.15 of its norm (tests/psf_block_test.py). 'wiener' inverts
+      each patch's filter by dividing circular spectra, and has no activations
+      (error 3e-6). It is ours, to study the inverse.
   """
   kernel_size: int = 9
   mode: str = 'released'
@@ -81,7 +82,7 @@ class PSFBlock(nn.Module):
     return leaky_relu(filtered) + x
 
   def _filter_exactly(self, x, kernels, weights, mix, reblur):
-    """One way: mix(weights * (x * kernels)); the other: its inverse."""
+    """Computes mix(weights * (x * kernels)), or its inverse if `reblur`."""
     if not reblur:
       return mix(weights * _filter_circularly(x, kernels, inverse=False))
     x = mix(x, inverse=True) / weights
@@ -89,7 +90,7 @@ class PSFBlock(nn.Module):
 
 
 class CandidateKernels(nn.Module):
-  """One kernel a channel, kept as a complex spectrum; Fig. 13 shows them."""
+  """One kernel for each channel, kept as a complex spectrum (Fig. 13)."""
   channels: int
   size: int
 
@@ -103,7 +104,7 @@ class CandidateKernels(nn.Module):
     """Kernels [c, row, column], mirror-symmetric, each of unit norm.
 
     Args:
-      inverse: takes the reciprocal of each value of the spectrum.
+      inverse: whether to take the reciprocal of each value of the spectrum.
     """
     spectrum = lax.complex(self.spectrum[..., 0], self.spectrum[..., 1])
     if inverse:
@@ -147,13 +148,13 @@ class KernelWeights(nn.Module):
 class InvertibleMix(nn.Module):
   """A 1 x 1 convolution P L U, inverted by two triangular solves (Glow).
 
-  P and the signs of U's diagonal are constants, in the collection `constants`.
+  P and the signs of U's diagonal are constant: collection `constants`.
   """
   channels: int
 
   def setup(self):
     key = (self.make_rng('params') if self.is_initializing()
-           else jax.random.key(0))  # Then only the shapes are asked for.
+           else jax.random.key(0))  # Then only the shapes matter.
 
     @functools.cache
     def decompose():
@@ -177,7 +178,7 @@ class InvertibleMix(nn.Module):
 
   def matrix(self) -> Float[Array, 'c c']:
     lower, upper = self._factors()
-    # In float32 on every device, or its inverse would not undo it.
+    # In float32 on every device; otherwise the inverse would not undo it.
     triangular = jnp.matmul(lower, upper, precision='highest')
     return jnp.matmul(
         self.permutation.value, triangular, precision='highest')
@@ -198,11 +199,11 @@ class InvertibleMix(nn.Module):
 def depthwise_conv(
     x: Float[Array, 'n h w c'], kernels: Float[Array, 'c k k']
 ) -> Float[Array, 'n h w c']:
-  """Filters each channel of small patches; zeros beyond their borders.
+  """Filters each channel of small patches, with zeros beyond their borders.
 
-  As a product with a matrix [h w, h w] for each channel, which all patches
-  share: on a CPU, for 128 patches of 18 x 14 px and 96 channels, a seventh of a
-  grouped convolution's time, with gradients as well.
+  It multiplies each channel by a matrix [h w, h w], which all patches share.
+  For 128 patches of 18 x 14 px and 96 channels, this takes a CPU a seventh of
+  the time of a grouped convolution, gradients included.
   """
   _, height, width, _ = x.shape
   rows, columns = (
@@ -216,17 +217,17 @@ def depthwise_conv(
 
 
 def _offsets(length: int, size: int) -> np.ndarray:
-  """Index of each pixel in the ringed kernel about each other: [out, in]."""
+  """Indexes the ringed kernel by the offset of two pixels: [out, in]."""
   pixels = np.arange(length)
   offsets = pixels[None] - pixels[:, None] + size // 2 + 1
   return np.clip(offsets, 0, size + 1)
 
 
 def _filter_circularly(x, kernels, inverse):
-  """Multiplies the patches' spectra by the kernels', or undoes that."""
+  """Multiplies the spectra of patches and kernels, or undoes that."""
   height, width = x.shape[1:3]
   reach = kernels.shape[1] // 2
-  # Correlation, as the convolution above: the kernel's spectrum, conjugated.
+  # A correlation, like the convolution above: conjugate the kernel's spectrum.
   placed = jnp.zeros((height, width, x.shape[-1]), x.dtype)
   placed = placed.at[:kernels.shape[1], :kernels.shape[2]].set(
       kernels.transpose(1, 2, 0))
@@ -244,7 +245,7 @@ def _filter_circularly(x, kernels, inverse):
 def _reciprocal(
     spectrum: Complex[Array, 'c i j']
 ) -> Complex[Array, 'c i j']:
-  # Exactly -epsilon is the one value without a reciprocal: as if it were 0.
+  # Only -epsilon has no reciprocal; its reciprocal is set to 0.
   shifted = spectrum + _EPSILON
   safe = jnp.where(shifted == 0, 1, shifted)
   return jnp.where(shifted == 0, 0, 1 / safe)
@@ -256,7 +257,7 @@ def _unit_norm(x: Array, axis: int | tuple[int, ...]) -> Array:
 
 
 def _decompose_rotation(key: jax.Array, size: int) -> dict[str, jax.Array]:
-  """A random rotation's P, L, U with U's diagonal as signs and logarithms."""
+  """P, L, U of a random rotation; U's diagonal as signs and logarithms."""
   rotation, _ = jnp.linalg.qr(
       jax.random.normal(key, (size, size), jnp.float32))
   permutation, lower, upper = jax.scipy.linalg.lu(rotation)

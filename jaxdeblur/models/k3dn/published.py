@@ -74,7 +74,7 @@ TABLE = Table(
         ('disp.matching.conv1a.{last}.conv', 'disparity/match{last}/conv',
          CONV_3D),
         ('disp.matching.conv1a.{last}.bn', 'disparity/match{last}/norm', NORM),
-        # That of one.
+        # The disparity estimator of one view.
         ('disp.model.{layer}.conv', 'disparity/conv{layer}/conv', _NO_BIAS),
         ('disp.model.{layer}.bn', 'disparity/conv{layer}/norm', NORM),
         ('disp.fc.0', 'disparity/project/dense', DENSE),
@@ -95,7 +95,7 @@ TABLE = Table(
         ('srp.{srp}.conv_o.2', 'srp{srp}/out', CONV),
     ],
     numbers={
-        # PyTorch counts all from 0; scales are those of our names.
+        # PyTorch counts everything from 0; our names have scales.
         'down': {0: 2, 1: 4, 2: 8},
         'level': {0: 2, 1: 4, 2: 8},
         'up': {3: 4, 4: 2, 5: 1},
@@ -107,7 +107,7 @@ TABLE = Table(
         'dilated': {0: 3, 1: 4},
         'match': {0: 1, 1: 2, 2: 3},
         'last': {0: 4, 1: 5},
-        # However many there are.
+        # Any number of blocks.
         **{word: {i: i + 1 for i in range(99)}
            for word in ('block', 'layer', 'psf')},
     },
@@ -116,7 +116,7 @@ TABLE = Table(
 
 
 def _read_settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Reads views, width, numbers of blocks and kernel size off the arrays."""
+  """Reads views, width, numbers of blocks and kernel size from the arrays."""
   shape = np.shape(state_dict.get(_FIRST))
   if len(shape) != 4 or shape[1] not in _VIEWS_OF_CHANNELS:
     got = f'it is {shape}' if _FIRST in state_dict else 'it is missing'
@@ -135,7 +135,7 @@ def _read_settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count(state_dict, pattern) -> int:
-  """How many blocks the names count; 1 if none, which is then reported."""
+  """Counts blocks by name; returns 1 for none, which is reported later."""
   found = {match[1] for name in state_dict
            if (match := re.match(pattern, name))}
   return max(len(found), 1)

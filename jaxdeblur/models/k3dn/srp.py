@@ -16,20 +16,20 @@ from jaxdeblur.ops.conv import conv as conv_pictures
 from jaxdeblur.ops.local_similarity import local_similarity
 
 _REACH = 4  # Offsets from -4 to 4, in pixels.
-_BAND = 36  # Rows; divides the heights that K3DN takes.
+_BAND = 36  # Rows of a band; divides the heights that K3DN takes.
 
 
 class SRPBlock(nn.Module):
   """Weighs skip and upsampled features by their self-similarity (SRP, Tab. 13).
 
-  att[dy, dx] = mean_c q(y, x, c) k(y + dy, x + dx, c), 81 channels, of which a
-  3 x 3 convolution makes one gate a channel. The paper prints 2 bc channels,
-  its concatenation has 4 bc at the coarsest scale.
+  att[dy, dx] = mean_c q(y, x, c) k(y + dy, x + dx, c) has 81 channels. A 3 x 3
+  convolution turns them into one gate for each feature channel. The paper
+  prints 2 bc channels; its concatenation has 4 bc at the coarsest scale.
 
   Attributes:
     blocks: number of residual blocks.
-    zero_start: starts the last layer at zero, so that at first the block
-      changes nothing; ours, off as published.
+    zero_start: whether the last layer starts at zero, so that the block
+      changes nothing at first; ours, off in the published network.
   """
   blocks: int
   zero_start: bool = False
@@ -58,8 +58,8 @@ class SRPBlock(nn.Module):
 class Gate(nn.Module):
   """A 3 x 3 convolution of the 81 similarities, never held all at once.
 
-  They are computed and convolved in bands of rows, one after the other; the
-  gradient computes each band anew.
+  Bands of rows are computed and convolved one after the other; the gradient
+  computes each band again.
   """
   channels: int
 
@@ -81,8 +81,8 @@ class Gate(nn.Module):
           local_similarity(*band).astype(query.dtype),
           kernel.astype(query.dtype), padding=((0, 0), (1, 1)))
 
-    # Beyond the picture queries are zero, and so are their similarities, as
-    # the convolution's own zeros would be.
+    # Beyond the picture queries are zero, so their similarities are zero too,
+    # like the convolution's own padding.
     bands = lax.map(gate_band, (
         _split_bands(query, border=1),
         _split_bands(_pad_columns(key, _REACH), border=1 + _REACH)))
@@ -99,7 +99,10 @@ def _pad_columns(x: Array, border: int) -> Array:
 def _split_bands(
     x: Float[Array, 'b h w c'], border: int
 ) -> Float[Array, 'n b i w c']:
-  """Bands of rows with `border` rows above and below them, zeros beyond x."""
+  """Splits x into bands of rows, with `border` rows above and below each.
+
+  Rows beyond x are zero.
+  """
   height = x.shape[1]
   missing = -height % _BAND
   x = jnp.pad(x, ((0, 0), (border, border + missing), (0, 0), (0, 0)))
