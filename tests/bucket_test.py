@@ -18,12 +18,12 @@ import pytest
 from configs import starter
 from jaxdeblur import checkpoints, partitioning
 from jaxdeblur.checkpoints import (
-  TrainingCheckpoints,
   load_weights,
   save_weights,
 )
 from jaxdeblur.models import registry
 from jaxdeblur.training import reporting
+from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.state import TrainState
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -10,10 +10,10 @@ import pytest
 
 from jaxdeblur.checkpoints import (
   CheckpointError,
-  TrainingCheckpoints,
   load_weights,
   save_weights,
 )
+from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.state import TrainState
 
 

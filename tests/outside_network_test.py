@@ -9,11 +9,12 @@ import outside_network  # It registers itself.
 import pytest
 
 import jaxdeblur
-from jaxdeblur import checkpoints, convert, jobs
+from jaxdeblur import convert, jobs
 from jaxdeblur.checkpoints import load_weights
 from jaxdeblur.config import base
 from jaxdeblur.config.model import describe_model
 from jaxdeblur.models import registry
+from jaxdeblur.training import checkpoints
 
 
 def make_config(folder):

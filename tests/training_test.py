@@ -20,12 +20,12 @@ from configs import starter
 from jaxdeblur import jobs, partitioning
 from jaxdeblur.checkpoints import (
   CheckpointError,
-  TrainingCheckpoints,
   load_weights,
 )
 from jaxdeblur.log_lines import choose_log_lines
 from jaxdeblur.models import registry
 from jaxdeblur.training import loop, validation
+from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import create_state

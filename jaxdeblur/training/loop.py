@@ -18,7 +18,6 @@ from data_pipelines.loader import open_training_data, views_of
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import (
   SHIPPED,
-  TrainingCheckpoints,
   Weights,
   is_begun,
   load_weights,
@@ -27,6 +26,7 @@ from jaxdeblur.compilation import compile_interruptibly
 from jaxdeblur.errors import UserError
 from jaxdeblur.models import registry
 from jaxdeblur.models.compute import Compute
+from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.multihost import start_processes
 from jaxdeblur.training.optimizer import make_optimizer
