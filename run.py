@@ -1,4 +1,4 @@
-"""Runs one jaxdeblur job: trains, evaluates, restores, as the config says.
+r"""Runs one jaxdeblur job: trains, evaluates, restores, as the config says.
 
   python run.py --config configs/starter.py --mode restore \
       --input PHOTO_OR_FOLDER --output FOLDER
@@ -6,6 +6,7 @@
 --help lists all flags and fields; with --config, that config's values.
 """
 
+import contextlib
 import pathlib
 import sys
 
@@ -62,7 +63,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
                       for flag in argv)
   try:
     if asks_for_help:
-      _print_help(argv)
+      with contextlib.suppress(BrokenPipeError):  # Of `| head`.
+        _print_help(argv)
+        sys.stdout.flush()
+      sys.stdout = None  # Or Python would try to flush it again.
       sys.exit(0)
     rest = command_line.parse(argv)
     if not flags.FLAGS['config'].present:

@@ -13,6 +13,7 @@ import ml_collections
 from jaxdeblur import losses
 from jaxdeblur.config import base
 from jaxdeblur.config.model import list_settings
+from jaxdeblur.models import registry
 
 _WIDTH = 80
 _INDENT = '      '
@@ -37,13 +38,16 @@ def describe_fields() -> dict[str, str]:
         described[f'{name}.{keyword.arg}'] = _read_comment(
             lines, keyword.value.end_lineno)
     else:
-      described.setdefault(name, _read_comment(lines, statement.end_lineno))
+      described.setdefault(name, _read_comment(lines, statement.lineno))
   return described | _describe_losses()
 
 
 def describe_model_fields(name: str) -> dict[str, str]:
-  """Maps fields, such as 'model.width', of a network to their descriptions."""
-  return {f'model.{field}': text for field, text in list_settings(name).items()}
+  """Field such as 'model.width' -> its description, of the network `name`."""
+  return {
+      'model.name': f'The network: {", ".join(registry.names())}.',
+      **{f'model.{field}': text
+         for field, text in list_settings(name).items() if field != 'name'}}
 
 
 def read_entries(docstring: str, heading: str) -> dict[str, str]:
@@ -101,7 +105,7 @@ def _shown(value: Any) -> str:
   if isinstance(value, str):
     return value or "''"
   if isinstance(value, tuple):
-    return '"(' + ','.join(map(_shown, value)) + ')"'
+    return f'"{value!r}"'
   return f'{value:.6g}' if isinstance(value, float) else str(value)
 
 
