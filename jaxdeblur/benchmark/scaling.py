@@ -114,7 +114,7 @@ def measure(config: ml_collections.ConfigDict) -> Scaling:
   if not bench.sizes or bench.repeats < 1:
     raise UserError(
         f'config.bench.sizes is {tuple(bench.sizes)} and config.bench.repeats '
-        f'{bench.repeats}: name at least one size and one run.')
+        f'{bench.repeats}: name one size and one run at least.')
   model = create_network(config)
   restorer = Restorer(Weights(
       config.model.to_dict(), model, fill(abstract_variables(model)),
