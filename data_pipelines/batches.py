@@ -18,15 +18,15 @@ Batch = dict[str, np.ndarray]
 
 
 class Batches(Iterator[Batch]):
-  """Batches from a position on, made ahead by threads or worker processes.
+  """Iterates over batches, made ahead by threads or worker processes.
 
-  Grain's own iterators keep the number of workers in their state, and each
-  worker's position. Here the state is the number of batches taken: every batch
-  can be made by itself, so that training may go on with other workers.
+  Grain's own iterators keep the number of workers and each worker's position in
+  their state. Here the state is only the number of batches taken. Every batch
+  can be made by itself, so training can resume with another number of workers.
   """
 
   def __init__(self, batches: grain.MapDataset, workers: int = 0):
-    """Takes the batches by index, and the number of worker processes."""
+    """Takes batches that are accessed by index, and the number of workers."""
     if workers < 0:
       raise UserError(
           f'workers is {workers}: give 0 or a number of processes.',
@@ -41,16 +41,17 @@ class Batches(Iterator[Batch]):
       self._ahead = self._start()
     batch = next(self._ahead)
     self._next_index += 1
-    # A worker's arrays lie in shared memory, which they free: to copy them
-    # would cost more time than all else that this process does for a batch.
+    # A worker's arrays lie in shared memory, which they free themselves.
+    # Copying them would cost more time than all else that this process does for
+    # a batch.
     return {name: view.view(np.ndarray) for name, view in batch.items()}
 
   def make(self, index: int) -> Batch:
-    """The batch of a number, made here and now; the position stays as it is."""
+    """Makes the batch of this number here; the position does not change."""
     return self._batches[index]
 
   def get_state(self) -> dict[str, int]:
-    """The position in the data, as `set_state` takes it."""
+    """Returns the position in the data, for `set_state`."""
     return {'next_index': self._next_index}
 
   def set_state(self, state: Mapping[str, int]) -> None:
@@ -70,7 +71,7 @@ class Batches(Iterator[Batch]):
       return iter(batches.to_iter_dataset(
           grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
     if not flags.FLAGS.is_parsed():
-      flags.FLAGS.mark_as_parsed()  # Grain reads its own; notebooks parse none.
+      flags.FLAGS.mark_as_parsed()  # Grain reads flags; notebooks parse none.
     return iter(
         batches.to_iter_dataset(
             grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
@@ -81,16 +82,16 @@ class Batches(Iterator[Batch]):
 
 
 def prepare_worker(index: int, count: int) -> None:
-  """Sets up a worker process: one thread, and an end with its parent."""
+  """Sets up a worker process: it has one thread and ends with its parent."""
   del index, count
   cv2.setNumThreads(1)  # There is a worker for every core already.
   pictures.use_threads(1)
   for asks_to_end in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(asks_to_end, signal.SIG_IGN)  # The parent ends its workers,
+    signal.signal(asks_to_end, signal.SIG_IGN)  # The parent ends its workers.
   threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-  # unless it is killed: they would wait for ever.
+  # If the parent is killed, its workers would wait for ever.
   multiprocessing.parent_process().join()
   os._exit(1)

@@ -1,4 +1,4 @@
-"""Batches for training, in random order, deterministic, resumable."""
+"""Batches for training: in random order, deterministic, resumable."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -20,7 +20,7 @@ Settings = TypeVar('Settings', DefocusSettings, CropSettings)
 
 
 def views_of(data: Mapping[str, Any]) -> tuple[str, ...]:
-  """Names what a batch can hold."""
+  """Names the views that a batch can hold."""
   if is_rendered(data):
     dual = ('left', 'right') if data.get('dual_pixel') else ()
     return ('center', *dual, 'sharp')
@@ -38,12 +38,12 @@ def open_pairs(
   """Opens the recorded pairs that a config names.
 
   Args:
-    data: config.data: `name`, 'folder' or 'patches' with `folder`, or a
-      dataset's name with `data_dir` and `split`.
-    views: what is decoded; all that there is by default.
+    data: config.data. `name` is 'folder' or 'patches', with `folder`; or a
+      dataset's name, with `data_dir` and `split`.
+    views: views to decode; all by default.
 
   Raises:
-    UserError: there are no pairs of that name, or no folder is named.
+    UserError: there are no pairs of that name, or no folder is given.
     MissingFileError: there are no pairs in the folder.
   """
   name = data['name']
@@ -74,29 +74,30 @@ def open_training_data(
 ) -> Batches:
   """Opens an endless iterator of batches of views.
 
-  The n-th batch depends on the seed alone, not on workers, threads or time. The
-  n-th batches of all processes together are also the same pairs whatever the
-  number of processes: epochs run on into each other, and nothing is left over.
+  The n-th batch depends only on the seed, not on workers, threads or time. The
+  n-th batches of all processes together hold the same pairs, whatever the
+  number of processes. Epochs follow each other without a gap, so no pair is
+  left over.
 
   Args:
-    data: config.data: `name`: 'rendered' (the default) with `photos` (a
+    data: config.data. `name` is 'rendered' (the default), with `photos` (a
       folder), `most_per_series`, `tile` (see `list_tiles`), and the fields of
-      DefocusSettings; or what `open_pairs` takes, with the fields of
-      CropSettings. `workers`: number of processes that make the batches; 0
-      makes them in threads of this one.
+      DefocusSettings. Or it is a name for `open_pairs`, with the fields of
+      CropSettings. `workers` is the number of processes that make the batches;
+      0 makes them in threads of this process.
     batch_size: pairs in a batch of this process.
-    seed: of order, crops, blur, noise and other changes.
-    shard: which of the `shards` parts of the data this process reads.
+    seed: seed of order, crops, blur, noise and other changes.
+    shard: the number of this process's part of the data, from 0.
     shards: number of processes.
-    views: of recorded pairs, the views to return: others are not even decoded.
-      All that `views_of` names if None.
+    views: views of recorded pairs to return; others are not decoded. None
+      returns all in `views_of`.
 
   Returns:
     An iterator of dicts of views, float32 [batch_size, height, width, 3] in
     [0, 1].
 
   Raises:
-    UserError: the pairs lack views that are asked for, or the ground truth.
+    UserError: the pairs lack requested views, or the ground truth.
   """
   if is_rendered(data):
     pairs = _render_pairs(data, seed, shard, shards)
@@ -115,8 +116,8 @@ def _render_pairs(data, seed, shard, shards) -> grain.MapDataset:
       grain.MapDataset.source(tiles)
       .seed(seed)
       .shuffle()
-      # All of it: Grain derives each step's seed from the number of steps
-      # before it, and one less would change what trainings have seen.
+      # This keeps everything. Grain derives each step's seed from the number of
+      # steps before it, and one step less would change existing trainings.
       .slice(slice(None))
       .repeat()
       .random_map(RenderDefocus(tiles, settings))
@@ -136,7 +137,7 @@ def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:
         f'The pairs {data["name"]!r} have no ground truth '
         '(sharp): they can be restored, not trained on.')
   needed = set(views)
-  if 'center' not in has:  # Then both others make it.
+  if 'center' not in has:  # It is made from left and right.
     needed.discard('center')
   if needed != set(views) or needed & {'left', 'right'}:
     needed |= {'left', 'right'}
@@ -151,7 +152,7 @@ def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:
 
 
 def _with_center(views: Sequence[str]) -> tuple[str, ...]:
-  """Names the views, and the one that left and right together make."""
+  """Adds the center view if left and right views can make it."""
   if 'center' in views or not {'left', 'right'} <= set(views):
     return tuple(views)
   return ('center', *views)
@@ -160,7 +161,7 @@ def _with_center(views: Sequence[str]) -> tuple[str, ...]:
 def _read_settings(
     kind: type[Settings], data: Mapping[str, Any]
 ) -> Settings:
-  """Reads the fields of a class of settings that a config gives."""
+  """Reads settings from a config, by the fields of their class."""
   names = {field.name for field in dataclasses.fields(kind)}
   return kind(**{
       name: tuple(value) if isinstance(value, list) else value

@@ -1,8 +1,8 @@
-"""Recorded pairs: out-of-focus views of scenes, with the sharp picture or not.
+"""Recorded pairs: out-of-focus views of scenes, and maybe the sharp picture.
 
-A source is random access and decodes on demand, so that Grain can shuffle,
-share and resume it. Pictures stay as they are stored, 8 or 16 bits, until they
-are cropped: a batch of crops then costs no more than its crops.
+A source gives access by index and decodes on demand, so that Grain can shuffle,
+share and resume it. Pictures stay as stored, in 8 or 16 bits, until they are
+cropped, so that only the crops are converted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.pictures import SUFFIXES, find_pictures, read_pixels
 
-# The folders of a plain folder of pairs, and the views they hold.
+# The folders inside a plain folder of pairs, and the views that they hold.
 FOLDERS = {
     'blurry': 'center', 'left': 'left', 'right': 'right', 'sharp': 'sharp'}
 
@@ -27,10 +27,10 @@ class Pair:
   Attributes:
     scene: its name, unique in its source; no path of this machine.
     views: any of 'center', 'left', 'right', and 'sharp', the ground truth;
-      uint8 or uint16 RGB [h, w, 3], all of one size; except in pixel4_xin,
-      whose ground truth is a crop.
-    place: 'indoor' or 'outdoor'; '' where that is not known.
-    camera: what recorded it; '' where that is not known.
+      uint8 or uint16 RGB [h, w, 3], all of one size. Only in pixel4_xin the
+      ground truth is a crop.
+    place: 'indoor' or 'outdoor'; '' if unknown.
+    camera: the camera; '' if unknown.
   """
   scene: str
   views: Mapping[str, np.ndarray]
@@ -40,7 +40,7 @@ class Pair:
 
 @runtime_checkable
 class PairSource(Protocol):
-  """Pairs by index; what Grain and evaluation read.
+  """Pairs by index, for Grain and for evaluation.
 
   Attributes:
     views: the views that every pair has.
@@ -57,8 +57,8 @@ class PairSource(Protocol):
 class FolderPairs:
   """Pairs in plain folders: blurry/ or left/ and right/, and sharp/.
 
-  Pictures of one scene share a name, whatever their formats' suffixes. sharp/
-  may be missing where there is no ground truth.
+  Pictures of one scene share a name; their suffixes may differ. sharp/ may be
+  missing if there is no ground truth.
 
   Attributes:
     views: the views that every pair has.
@@ -70,12 +70,13 @@ class FolderPairs:
     """Lists the pairs in `folder`.
 
     Args:
-      folder: of the folders.
-      views: what is decoded; all that there is by default.
+      folder: the folder that holds these folders.
+      views: views to decode; all by default.
 
     Raises:
-      MissingFileError: there is no such folder, or nothing out of focus in it.
-      UserError: a scene lacks a view, or comes twice; or there is no view of
+      MissingFileError: there is no such folder, or it holds no pictures out of
+        focus.
+      UserError: a scene lacks a view or comes twice, or there is no view of
         this name.
     """
     folder = pathlib.Path(folder)

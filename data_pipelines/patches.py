@@ -1,11 +1,12 @@
-"""Patches to train on, cut from recorded pairs once and for all.
+"""Patches for training, cut once from recorded pairs.
 
-A crop costs the decoding of whole pictures; from patches it costs a fortieth of
-that, see docs/loading.md. The rule is DPDNet's (Abuolaim and Brown 2020), for
-patches of 512 px: they overlap by 60 %, those at the right and lower borders
-lie flush with them, and of every picture the 30 % with the least texture are
-left out. Files are uncompressed TIFF: in 16 bits, the noise of a sensor hardly
-compresses, and a patch in PNG takes more than ten times as long to decode.
+To make a crop, whole pictures must be decoded; decoding patches costs a
+fortieth of that, see docs/loading.md. The rule is DPDNet's (Abuolaim and Brown
+2020), for patches of 512 px. They overlap by 60 %, and the last ones lie flush
+with the right and lower borders. In every picture, the 30 % with the least
+texture are left out. Files are uncompressed TIFF, since the noise of a sensor
+hardly compresses in 16 bits, and a patch in PNG takes more than ten times as
+long to decode.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from data_pipelines.pairs import FOLDERS, FolderPairs, Pair, PairSource
 from jaxdeblur.errors import ExistingFileError, MissingFileError, UserError
 
 RECORD = 'patches.json'
-_APERTURES = (3, 7, 11, 15)  # Of the Sobel filters, px.
+_APERTURES = (3, 7, 11, 15)  # Sizes of the Sobel filters, px.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,10 @@ class PatchSettings:
   """How patches are cut.
 
   Attributes:
-    size: their height and width, px.
-    overlap: share of a patch that the next one covers, too.
-    drop_share: share of every picture's patches that are left out, those with
-      the least texture.
+    size: height and width of a patch, px.
+    overlap: share of a patch that the next one also covers.
+    drop_share: share of every picture's patches to leave out: those with the
+      least texture.
   """
   size: int = 512
   overlap: float = 0.6
@@ -54,12 +55,12 @@ class PatchSettings:
 
   @property
   def stride(self) -> int:
-    """From one patch to the next, px."""
+    """Distance from one patch to the next, px."""
     return max(1, int((1 - self.overlap) * self.size))
 
 
 def place_patches(length: int, size: int, stride: int) -> list[int]:
-  """Where patches begin along one side of a picture; the last is flush."""
+  """Places patches along one side of a picture; the last one is flush."""
   starts = list(range(0, length - size + 1, stride))
   if starts[-1] + size < length:
     starts.append(length - size)
@@ -67,7 +68,7 @@ def place_patches(length: int, size: int, stride: int) -> list[int]:
 
 
 def measure_texture(picture: np.ndarray) -> list[float]:
-  """Sums the gradient's magnitude by Sobel filters of four sizes.
+  """Sums the magnitude of the gradient, by Sobel filters of four sizes.
 
   Args:
     picture: uint8 or uint16 RGB [h, w, 3].
@@ -85,8 +86,9 @@ def choose_textured(
 ) -> list[int]:
   """Leaves out the patches with the least texture.
 
-  What `measure_texture` says of a picture's patches is brought to [0, 1] size
-  by size and multiplied; of equals the first are left out first.
+  The values from `measure_texture` of a picture's patches are scaled to [0, 1]
+  for each filter size, then multiplied. Among equals the first are left out
+  first.
 
   Returns:
     The indices of the patches that stay, ascending.
@@ -99,17 +101,17 @@ def choose_textured(
 
 
 def cut_patches(pair: Pair, settings: PatchSettings) -> Iterator[Pair]:
-  """Cuts a pair into patches and yields those with texture, as pairs.
+  """Cuts a pair into patches, and yields those with texture as pairs.
 
   Raises:
-    UserError: there is no ground truth to judge by, or a picture is smaller
-      than a patch.
+    UserError: there is no ground truth to measure texture in, or a picture is
+      smaller than a patch.
   """
   size = settings.size
   if 'sharp' not in pair.views:
     raise UserError(
         f'The scene {pair.scene} has no ground truth (sharp): patches are for '
-        'training, and chosen by their texture.')
+        'training, and are chosen by its texture.')
   sharp = pair.views['sharp']
   if min(sharp.shape[:2]) < size:
     raise UserError(
@@ -135,14 +137,14 @@ def prepare_patches(
   """Cuts all pairs of a source into a folder of patches, whole or not at all.
 
   It is a plain folder of pairs, as FolderPairs reads it, with a record of how
-  it came about beside them. Until it is whole it has another name.
+  it was made. Until it is complete it has another name.
 
   Returns:
     The number of patches.
 
   Raises:
     ExistingFileError: the output exists already.
-    UserError: see `cut_patches`; or two scenes' names are alike.
+    UserError: see `cut_patches`; or two scenes have the same name.
   """
   output = pathlib.Path(output).absolute()
   if output.exists():
@@ -168,7 +170,7 @@ def open_patches(
   """Opens a folder that `prepare_patches` wrote; see FolderPairs.
 
   Raises:
-    MissingFileError: it is no such folder.
+    MissingFileError: `folder` is no folder of prepared patches.
     UserError: some of its patches are missing.
   """
   folder = pathlib.Path(folder)
@@ -200,7 +202,7 @@ def _write_patches(source, folder, settings) -> int:
       count += 1
     return count
 
-  threads = os.cpu_count() or 1  # OpenCV's work does not hold the lock.
+  threads = os.cpu_count() or 1  # OpenCV releases Python's lock.
   with concurrent.futures.ThreadPoolExecutor(threads) as pool:
     futures = [pool.submit(write, index) for index in range(len(source))]
     try:

@@ -1,9 +1,9 @@
-"""Recorded pairs -> crops to train on, changed at random.
+"""Turns recorded pairs into crops for training, changed at random.
 
-The changes are those of IFAN (Lee et al. 2021), in the order in which they are
-listed for it: noise on the inputs, greyscale and scaling down of all views. To
-these come mirroring and turning upside down. Quarter turns there are none: the
-views of a dual-pixel sensor lie apart in x.
+The changes are those of IFAN (Lee et al. 2021), in the order of its list: noise
+on the inputs, then greyscale and scaling down of all views. We add mirroring
+and turning upside down. There are no quarter turns, since the views of a
+dual-pixel sensor are shifted in x.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,27 @@ from data_pipelines.pairs import Pair, as_float
 from data_pipelines.transforms import mirror_views
 from jaxdeblur.errors import UserError
 
-_LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601, as OpenCV's grey.
+_LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601, like OpenCV's grey.
 
 
 @dataclasses.dataclass(frozen=True)
 class CropSettings:
-  """What is cut from recorded pairs, and how it is changed.
+  """How crops are cut from recorded pairs, and how they are changed.
 
   Attributes:
     crop: height and width of the crops, px.
-    bit_depth: 16 keeps all bits of 16-bit files, 8 their upper 8, as reading
-      them with OpenCV's default does (the published DRBNet program).
-    mirror_share: share mirrored in x; left and right then change places.
-    flip_share: share turned upside down.
-    input_noise_share: share with Gaussian noise on all views but the sharp one.
-    input_noise: range of its deviation, of a range of 1.
-    grey_share: share of which all views are grey.
-    scale_share: share of which all views are scaled down.
-    smallest_scale: of the scales, which are uniform from here to 1. Pictures
-      that are too small for it are scaled as far as they allow.
+    bit_depth: 16 keeps all bits of 16-bit files. 8 keeps their upper 8, like
+      reading with OpenCV's default (the published DRBNet program).
+    mirror_share: share of pairs mirrored in x; left and right then change
+      places.
+    flip_share: share of pairs turned upside down.
+    input_noise_share: share of pairs with Gaussian noise on all views except
+      the sharp one.
+    input_noise: range of the noise's standard deviation, of a range of 1.
+    grey_share: share of pairs with all views made grey.
+    scale_share: share of pairs with all views scaled down.
+    smallest_scale: the smallest scale; scales are uniform from here to 1.
+      Pictures that are too small for it are scaled as far as possible.
   """
   crop: tuple[int, int] = (96, 96)
   bit_depth: int = 16
@@ -75,7 +77,7 @@ class CropPair(grain.transforms.RandomMap):
       self, element: Pair, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     s = self._settings
-    # All drawn at first: one change switched off leaves the others as they are.
+    # All are drawn first, so that switching one off does not change others.
     mirrored, flipped, noisy, grey, scaled = rng.random(5) < (
         s.mirror_share, s.flip_share, s.input_noise_share, s.grey_share,
         s.scale_share)
@@ -103,7 +105,7 @@ class CropPair(grain.transforms.RandomMap):
 
 
 def keep_bits(picture: np.ndarray, bits: int) -> np.ndarray:
-  """uint16 samples -> their upper 8 bits, if `bits` is 8; uint8 as it is."""
+  """Keeps the upper 8 bits of uint16 samples if `bits` is 8."""
   if bits == 8 and picture.dtype == np.uint16:
     return (picture >> 8).astype(np.uint8)
   return picture
@@ -114,7 +116,7 @@ def add_input_noise(
 ) -> dict[str, np.ndarray]:
   """Adds Gaussian noise to all views but 'sharp', clipped to [0, 1].
 
-  Each view has noise of its own, as each has its own readings.
+  Each view has its own noise, since each is read separately.
   """
   noisy = dict(views)
   for name in sorted(set(views) - {'sharp'}):
@@ -124,12 +126,12 @@ def add_input_noise(
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:
-  """Displayed RGB [h, w, 3] -> its luma in all three channels."""
+  """Converts displayed RGB [h, w, 3] to its luma in all three channels."""
   return np.repeat((picture @ _LUMA)[..., None], 3, axis=-1)
 
 
 def _cut_window(pair: Pair, scale: float, rng, s: CropSettings):
-  """Cuts what becomes the crop once it is scaled down, as stored."""
+  """Cuts the window that becomes the crop after scaling; keeps its type."""
   sizes = {name: view.shape[:2] for name, view in pair.views.items()}
   if len(set(sizes.values())) > 1:
     found = ', '.join(

@@ -1,9 +1,9 @@
-"""Sharp photographs -> pairs with rendered defocus.
+"""Renders pairs with defocus from sharp photographs.
 
 The blur is a disc, the image of a point through a round aperture (thin lens),
-applied in linear light. Part of the pictures show two depths: a near layer
-with a soft mask over a far one, each with its own disc, composed front over
-back with the mask blurred as its layer is (Xin et al. 2021):
+in linear light. Some of the pictures show two depths: a near layer with a soft
+mask over a far one, each with its own disc. They are composed front over back,
+with the mask blurred like its layer (Xin et al. 2021):
 B = h_near * (a c_near) + (h_far * c_far) (1 - h_near * a).
 """
 
@@ -25,34 +25,36 @@ from jaxdeblur.errors import UserError
 from jaxdeblur.optics.psf import disc, half_discs
 from jaxdeblur.suggestion import choose_one
 
-# Signs of the circles of confusion, see `half_discs`.
+# Signs of the circles of confusion; see `half_discs`.
 DISPARITIES = {'left_first': (1,), 'right_first': (-1,), 'both': (1, -1)}
 
 
 @dataclasses.dataclass(frozen=True)
 class DefocusSettings:
-  """What is rendered. Radii, edges and sizes in pixels.
+  """How pairs are rendered. Radii, edges and sizes are in pixels.
 
   Attributes:
     crop: height and width of the pairs.
     max_radius: discs have radii uniform in [0, max_radius].
-    sharp_share: share of layers with radius 0: what is sharp must stay sharp.
-    two_layer_share: share of the pairs that show two depths.
-    edges: range of the discs' soft borders.
-    rims: range of the discs' brightening towards the border.
-    shrink: photographs are shrunk, half of the time, by at most this factor;
-      it makes them sharper than any lens did.
-    sensor_noise_share: share of the pairs with noise of a sensor (of photons
-      and of reading, in linear light); the rest has noise of one strength.
-    photon_noise: range of its variance for a signal of 1, drawn by logarithm.
-    read_noise: range of its deviation, drawn by logarithm.
+    sharp_share: share of layers with radius 0, since sharp parts must stay
+      sharp.
+    two_layer_share: share of pairs that show two depths.
+    edges: range of the widths of the discs' soft borders.
+    rims: range of how much the discs brighten towards the border.
+    shrink: smallest factor by which photographs are shrunk, half of the time;
+      this makes them sharper than any lens does.
+    sensor_noise_share: share of pairs with noise like a sensor's (photon and
+      read noise, in linear light); the others have noise of one strength.
+    photon_noise: range of the photon noise's variance for a signal of 1, drawn
+      by logarithm.
+    read_noise: range of the read noise's deviation, drawn by logarithm.
     display_noise: largest deviation of the noise of one strength.
     dual_pixel: whether left and right views are rendered, with half discs.
-    disparity: which side of the plane in focus layers are on: 'left_first' has
-      the left view's content left of the right view's, 'right_first' is the
-      other side, 'both' draws one for each layer.
-    jpeg_share: share of the pairs whose input has been a JPEG file.
-    jpeg_qualities: range of its quality, 1 to 100, as libjpeg counts.
+    disparity: side of the plane in focus that layers are on. 'left_first' has
+      the left view's content to the left of the right view's, 'right_first' is
+      the other side, and 'both' draws a side for each layer.
+    jpeg_share: share of pairs whose input passes through JPEG.
+    jpeg_qualities: range of the JPEG quality, 1 to 100, as in libjpeg.
   """
   crop: tuple[int, int] = (64, 64)
   max_radius: float = 6.0
@@ -71,7 +73,7 @@ class DefocusSettings:
   disparity: str = 'both'
 
   def __post_init__(self):
-    """Raises a UserError for a side of the focus that does not exist."""
+    """Raises a UserError for an unknown `disparity`."""
     if self.disparity not in DISPARITIES:
       raise UserError(
           f'disparity is {self.disparity!r}: '
@@ -79,18 +81,18 @@ class DefocusSettings:
 
   @property
   def margin(self) -> int:
-    """How far beyond the crop its blur reaches."""
+    """Width around the crop from which blur reaches into it, px."""
     return int(np.ceil(self.max_radius + self.edges[1] / 2)) + 1
 
 
 class RenderDefocus(grain.transforms.RandomMap):
-  """Makes views of a tile: 'center', 'sharp', and with dual pixels the rest.
+  """Makes views of a tile: 'center', 'sharp', and 'left', 'right' if asked.
 
   All are float32 [height, width, 3].
   """
 
   def __init__(self, tiles: Sequence[np.ndarray], settings: DefocusSettings):
-    """Takes the tiles, where second layers come from, and the settings."""
+    """Takes the settings, and the tiles to draw second layers from."""
     self._tiles = tiles
     self._settings = settings
 
@@ -106,7 +108,7 @@ class RenderDefocus(grain.transforms.RandomMap):
       light = {view: blur_layers(
           to_linear(near), far, mask, near_psfs[view], psfs[view])
                for view in psfs}
-      # Blended as displayed: the rim of a layer is a pixel of two colours.
+      # Blended in display values: the rim of a layer is a pixel of two colours.
       sharp = mask * near + (1 - mask) * sharp
     else:
       light = {view: blur(far, psf) for view, psf in psfs.items()}
@@ -121,7 +123,7 @@ class RenderDefocus(grain.transforms.RandomMap):
 
 def blur(light: np.ndarray, psf: np.ndarray) -> np.ndarray:
   """Convolves linear light [h, w, c] with a PSF; the border is reflected."""
-  # OpenCV correlates.
+  # OpenCV correlates, so the PSF is mirrored.
   return cv2.filter2D(
       light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
 
@@ -136,7 +138,7 @@ def blur_layers(
     near: linear light of the near layer, [h, w, 3].
     far: linear light of the far layer, [h, w, 3].
     mask: where the near layer is, [h, w, 1] in [0, 1].
-    near_psf: the near layer's PSF; it blurs its mask too.
+    near_psf: the near layer's PSF, which also blurs its mask.
     far_psf: the far layer's PSF.
   """
   covered = blur(mask, near_psf).reshape(mask.shape)
@@ -164,7 +166,7 @@ def add_display_noise(
 
 
 def compress(picture: np.ndarray, quality: int) -> np.ndarray:
-  """Returns what is left of a picture [h, w, 3] in [0, 1] in a JPEG file."""
+  """Passes a picture [h, w, 3] in [0, 1] through a JPEG file."""
   _, file = cv2.imencode(
       '.jpg', np.uint8(np.round(picture[..., ::-1] * 255)),
       [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -199,7 +201,7 @@ def _crop(picture, s: DefocusSettings) -> np.ndarray:
 
 
 def _draw_psfs(rng, s: DefocusSettings) -> dict[str, np.ndarray]:
-  """Draws a circle of confusion; returns each view's PSF."""
+  """Draws a circle of confusion, and returns each view's PSF."""
   radius = 0.0
   if rng.random() >= s.sharp_share:
     radius = rng.uniform(0, s.max_radius)
@@ -215,13 +217,13 @@ def _draw_psfs(rng, s: DefocusSettings) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class _Camera:
-  """What a picture's noise and file are like, the same for all its views.
+  """The noise and the file of a picture, the same for all its views.
 
   Attributes:
-    display_noise: the noise's deviation, of one strength; None for a sensor's.
-    photon: variance of a sensor's photon noise for a signal of 1.
+    display_noise: deviation of noise of one strength; None for sensor noise.
+    photon: variance of the sensor's photon noise for a signal of 1.
     read: deviation of its read noise.
-    quality: of the JPEG file; None if there is none.
+    quality: quality of the JPEG file; None if there is none.
     offset: rows and columns from the beginning of a JPEG block to the crop.
   """
   display_noise: float | None
@@ -239,7 +241,7 @@ def _draw_camera(rng, s: DefocusSettings) -> _Camera:
   low, high = s.jpeg_qualities
   quality = int(rng.integers(low, high + 1))
   is_jpeg = rng.random() < s.jpeg_share
-  # JPEG's blocks of 8 px begin anywhere: photographs are cropped, too.
+  # JPEG's blocks of 8 px may begin anywhere, as in cropped photographs.
   offset = rng.integers(min(8, s.margin), size=2)
   return _Camera(
       None if has_sensor_noise else display_noise, photon, read,
@@ -247,7 +249,7 @@ def _draw_camera(rng, s: DefocusSettings) -> _Camera:
 
 
 def _photograph(light, camera: _Camera, rng, s: DefocusSettings) -> np.ndarray:
-  """Makes what a camera's file holds of the light on its sensor, cropped."""
+  """Makes the picture in a camera's file from light on its sensor; crops it."""
   (height, width), (y, x) = s.crop, camera.offset
   light = light[s.margin - y:s.margin + height, s.margin - x:s.margin + width]
   picture = quantise(_add_noise(light, camera, rng))
@@ -257,7 +259,7 @@ def _photograph(light, camera: _Camera, rng, s: DefocusSettings) -> np.ndarray:
 
 
 def _add_noise(light, camera: _Camera, rng) -> np.ndarray:
-  """Adds noise to linear light, returns the displayed picture."""
+  """Adds noise to linear light and returns the displayed picture."""
   if camera.display_noise is not None:
     return add_display_noise(to_display(light), camera.display_noise, rng)
   variance = camera.photon * np.maximum(light, 0) + camera.read ** 2

@@ -1,4 +1,4 @@
-"""Where photographs come from: random-access sources of decoded pictures."""
+"""Sources of photographs: decoded pictures by index."""
 
 from collections.abc import Sequence
 import csv
@@ -23,7 +23,7 @@ class Tile:
 
 
 def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
-  """Lists a folder's photographs by name; says so if there are none."""
+  """Lists a folder's photographs by name; raises an error if there are none."""
   folder = pathlib.Path(folder)
   if not folder.is_dir():
     raise MissingFileError(
@@ -37,7 +37,7 @@ def list_photographs(folder: str | pathlib.Path) -> list[pathlib.Path]:
 
 
 def read_photograph(file: pathlib.Path) -> np.ndarray:
-  """Reads a photograph: uint8 RGB [h, w, 3], of 16 bits the upper 8.
+  """Reads a photograph as uint8 RGB [h, w, 3]; keeps the upper 8 of 16 bits.
 
   Raises:
     UserError: it cannot be decoded.
@@ -54,18 +54,19 @@ def list_tiles(
     most_per_series: int = 0,
     enlarge_to: int = 0,
 ) -> list[Tile]:
-  """Lists the tiles to train on.
+  """Lists the tiles for training.
 
   Args:
-    folder: of photographs. Its tiles.csv (columns file, y, x, size), if there
-      is one, names the tiles known to be sharp and textured: many photographs
-      hold blur of their own, which teaches a network to leave blur alone.
-      Without it, every photograph is cut into a grid.
-    size: of the grid's tiles, in pixels.
-    most_per_series: at most so many tiles, evenly spread, of the photographs
-      that share a name up to a final number (often one subject); 0 is all.
-    enlarge_to: enlarges tiles to this size about their middle, for crops larger
-      than them; photographs smaller than that are left out.
+    folder: the folder of photographs. Its tiles.csv (columns file, y, x, size),
+      if there is one, names the tiles known to be sharp and textured. Many
+      photographs have blurred parts, which would teach a network to leave blur
+      alone. Without tiles.csv, every photograph is cut into a grid.
+    size: side of the grid's tiles, in pixels.
+    most_per_series: largest number of tiles from one series, evenly spread; 0
+      takes all. The photographs of a series share a name up to a final number,
+      and often show one subject.
+    enlarge_to: enlarges tiles to this side about their middle, for crops larger
+      than the tiles; smaller photographs are left out. 0 does not enlarge.
 
   Returns:
     The tiles, ordered by file and position.
@@ -137,15 +138,16 @@ def _spread(members: Sequence[Tile], most: int) -> list[Tile]:
 class TileSource:
   """The tiles of photographs as uint8 RGB [size, size, 3], by index.
 
-  Decoded photographs stay in memory: decoding a JPEG for each tile would cost
-  more than rendering its blur. Of more photographs than `cache_bytes` hold,
-  those used last stay. Each worker process has such a memory of its own.
+  Decoded photographs are kept in a cache, since decoding a JPEG for each tile
+  would cost more than rendering its blur. If they do not all fit into
+  `cache_bytes`, those used last are kept. Each worker process has its own
+  cache.
   """
 
   def __init__(self, tiles: Sequence[Tile], cache_bytes: int = 2**30):
-    """Takes the tiles, and the bytes of decoded photographs to keep.
+    """Takes the tiles, and the size of the cache of photographs in bytes.
 
-    The last photograph is kept even if it is larger.
+    The last photograph is kept even if it is larger than the cache.
     """
     self._tiles = list(tiles)
     self._cache_bytes = cache_bytes
@@ -154,7 +156,7 @@ class TileSource:
     self._lock = threading.Lock()  # Several threads read tiles.
 
   def __reduce__(self):
-    # To worker processes without photographs, and without the lock.
+    # Worker processes get neither the photographs nor the lock.
     return type(self), (self._tiles, self._cache_bytes)
 
   def __len__(self) -> int:
@@ -176,7 +178,7 @@ class TileSource:
       if photograph is not None:
         self._photographs[file] = photograph
         return photograph
-    photograph = read_photograph(file)  # Others may use theirs meanwhile.
+    photograph = read_photograph(file)  # Without the lock, which others need.
     with self._lock:
       if file not in self._photographs:
         self._photographs[file] = photograph

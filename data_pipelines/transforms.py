@@ -1,4 +1,4 @@
-"""Steps from one NumPy picture to another."""
+"""Transforms of NumPy pictures."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def to_linear(picture: np.ndarray) -> np.ndarray:
-  """sRGB's display values to linear light, both in [0, 1], float32."""
+  """Converts sRGB's display values to linear light, both in [0, 1], float32."""
   picture = np.asarray(picture, np.float32)
   return np.where(
       picture <= 0.04045, picture / 12.92,
@@ -15,7 +15,7 @@ def to_linear(picture: np.ndarray) -> np.ndarray:
 
 
 def to_display(light: np.ndarray) -> np.ndarray:
-  """Linear light to sRGB's display values, clipped to [0, 1], float32."""
+  """Converts linear light to sRGB's display values in [0, 1], float32."""
   light = np.clip(np.asarray(light, np.float32), 0, 1)
   return np.where(
       light <= 0.0031308, light * 12.92,
@@ -24,7 +24,7 @@ def to_display(light: np.ndarray) -> np.ndarray:
 
 
 def quantise(picture: np.ndarray, bits: int = 8) -> np.ndarray:
-  """Rounds values in [0, 1] to what a file of so many bits can hold."""
+  """Rounds values in [0, 1] to those that a file of `bits` bits can hold."""
   top = 2 ** bits - 1
   return (np.round(np.clip(picture, 0, 1) * top) / top).astype(np.float32)
 
@@ -37,8 +37,8 @@ def turn(picture: np.ndarray, quarters: int) -> np.ndarray:
 def mirror_views(views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   """Mirrors views [h, w, c] in x; left and right then change places.
 
-  A mirrored left view is what the right half of the aperture sees of the
-  mirrored scene: without the exchange disparities would change their sign.
+  A mirrored left view shows what the right half of the aperture sees of the
+  mirrored scene. Without the exchange, disparities would change their sign.
   """
   exchanged = {'left': 'right', 'right': 'left'}
   return {name: np.ascontiguousarray(

@@ -1,10 +1,10 @@
-"""The command `jaxdeblur`: the jobs of run.py for people, no config needed.
+"""The command `jaxdeblur`: the jobs of run.py, without writing a config.
 
   jaxdeblur restore photo.jpg -o restored
   jaxdeblur train starter --workdir RUN --config.data.photos=PHOTOS
 
-Any field of the config can be set after the other arguments of a command, as in
---config.restore.tile=1024.
+Any field of the config can be set after the other arguments of a command, such
+as --config.restore.tile=1024.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ from jaxdeblur.log_lines import choose_log_lines
 
 _PATH = click.Path(path_type=pathlib.Path)
 _FIELDS = 'jaxdeblur.fields'
-_PLAIN = 'starter'  # Of whose recipe commands take what they are not told.
+_PLAIN = 'starter'  # The recipe of commands that do not name one.
 
 
 class _Commands(click.Group):
-  """Commands in the order in which they are defined; unknown ones get a hint.
+  """Lists commands in the order of their definition; hints at unknown ones.
   """
 
   def list_commands(self, context: click.Context) -> list[str]:
@@ -52,7 +52,7 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 class _JobCommand(click.Command):
-  """A command after whose arguments fields of the config may be set."""
+  """A command that also takes fields of the config after its arguments."""
 
   def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
     context.meta[_FIELDS] = [
@@ -70,7 +70,7 @@ class _JobCommand(click.Command):
 
 
 def _command(name: str, *, fields: bool = True) -> Callable:
-  """Makes a decorator: a command of this name, in which fields may be set."""
+  """Makes a decorator for a command, which takes fields if `fields`."""
   def decorate(function):
     return main.command(name, cls=_JobCommand if fields else click.Command)(
         click.pass_context(function))
@@ -84,7 +84,7 @@ def _run(
     recipe: str = _PLAIN,
     **arguments: Any,
 ) -> None:
-  """Runs a job with a recipe, changed by options and by fields."""
+  """Runs a job with a recipe, which options and fields change."""
   choose_log_lines(training=job == 'train')
   flags = [f'--config.{field}={value}' for field, value in changes.items()
            if value is not None]
@@ -113,8 +113,8 @@ _overwrite = click.option(
     '--overwrite', is_flag=True, help='Replace results that exist already.')
 _weights = click.option(
     '--weights', '-w', default='starter', show_default=True,
-    help='Weights: a name of those that come with jaxdeblur, a folder, or the '
-    'workdir of a training.')
+    help='Weights: the name of some that come with jaxdeblur, a folder, or '
+    'the workdir of a training.')
 
 
 @_command('restore')
@@ -124,10 +124,11 @@ _weights = click.option(
 @_weights
 @click.option('--left', type=_PATH, help='The left dual-pixel view.')
 @click.option('--right', type=_PATH, help='The right dual-pixel view.')
-@click.option('--tile', type=int, help='Larger pictures are restored in tiles '
-              'of so many pixels, in less memory; 0: never.  [default: 2048]')
-@click.option('--panels', is_flag=True, help='Draw before and after, and what '
-              'the network makes of each picture.')
+@click.option('--tile', type=int, help='Side of the tiles that larger pictures '
+              'are restored in, px, to save memory; 0: no tiles.  '
+              '[default: 2048]')
+@click.option('--panels', is_flag=True, help='Draw before and after, and how '
+              'the network restored each picture.')
 @_overwrite
 def restore(
     context, pictures, output, weights, left, right, tile, panels, overwrite):
@@ -176,7 +177,7 @@ def evaluate(
 @_command('train')
 @click.argument('recipe', metavar='RECIPE[:VARIANT]')
 @click.option('--workdir', required=True, help='Folder for checkpoints and '
-              'logs; the same command goes on from the last one.')
+              'logs; the same command continues from the last one.')
 def train(context, recipe, workdir):
   """Trains as a recipe says: a name, or the path of a config file.
 
@@ -188,7 +189,7 @@ def train(context, recipe, workdir):
 @_command('recipes', fields=False)
 @click.argument('recipe', required=False, metavar='[RECIPE[:VARIANT]]')
 def list_recipes(context, recipe):
-  """Lists the recipes, or one with all of its fields."""
+  """Lists the recipes, or all fields of one."""
   del context
   if recipe is None:
     for name in recipes.names():
@@ -219,7 +220,7 @@ def convert(context, weights, output, dtype):
               help='The folder of built datasets.')
 @_overwrite
 def prepare(context, dataset, download, data_dir, overwrite):
-  """Builds a published dataset from what was downloaded."""
+  """Builds a published dataset from its download."""
   _run(context, 'prepare', {}, dataset=dataset, input=download,
        data_dir=data_dir, overwrite=overwrite)
 
@@ -258,7 +259,7 @@ def compare(context, scores, others):
 @_command('info', fields=False)
 @click.argument('weights', required=False)
 def info(context, weights):
-  """Says what weights are; without a name, lists those that come along."""
+  """Describes weights; without a name, lists those of the package."""
   import jaxdeblur
   if weights is None:
     for shipped in jaxdeblur.list_weights():

@@ -1,4 +1,4 @@
-"""How programs are compiled, and kept on disk for the next start."""
+"""Compiles programs, and keeps them on disk for the next start."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -7,26 +7,27 @@ from typing import Any
 
 import jax
 
-# On a CPU XLA has YNNPACK compute convolutions and products of matrices. With
-# its own, DRBNet's forward pass takes three quarters of the time on two cores,
-# less memory, and comes closer to exact sums (docs/performance.md).
+# On a CPU, XLA by default uses YNNPACK for convolutions and products of
+# matrices. With XLA's own code, DRBNet's forward pass takes three quarters of
+# the time on two cores, less memory, and comes closer to exact sums
+# (docs/performance.md).
 CPU_OPTIONS = {'xla_cpu_experimental_ynn_fusion_type': ''}
 
-# Seconds of compilation from which a program is kept. JAX's own threshold, 1 s,
-# leaves out what a start on a CPU mostly consists of.
+# Shortest compilation, in seconds, whose program is kept. JAX's own threshold,
+# 1 s, leaves out most of the programs that a start on a CPU compiles.
 _WORTH_KEEPING = 0.1
 
 
 def jit(
     function: Callable[..., Any], *, platform: str | None = None, **settings
 ) -> Callable[..., Any]:
-  """`jax.jit` with the options that suit our networks; not within another.
+  """`jax.jit` with options for our networks; not for use inside another `jit`.
 
   Args:
-    function: pure.
-    platform: what it is compiled for, as `jax.Device.platform`; by default
-      what JAX runs on.
-    **settings: of `jax.jit`.
+    function: a pure function.
+    platform: the platform to compile for, as in `jax.Device.platform`; by
+      default the one that JAX runs on.
+    **settings: settings of `jax.jit`.
   """
   compiled_for = platform or jax.default_backend()
   return jax.jit(
@@ -37,8 +38,8 @@ def jit(
 def compile_interruptibly(traced: jax.stages.Traced) -> jax.stages.Compiled:
   """Compiles a traced function while Ctrl-C still works.
 
-  Python handles signals in its main thread alone, and XLA keeps the thread that
-  it compiles in for minutes: so it has another one.
+  Python handles signals only in its main thread, and XLA may block the thread
+  that it compiles in for minutes. So compilation runs in another thread.
   """
   result: Future = Future()
 
@@ -53,13 +54,13 @@ def compile_interruptibly(traced: jax.stages.Traced) -> jax.stages.Compiled:
 
 
 def keep_compilations(folder: str) -> None:
-  """Lets JAX keep what it compiles, and look there first.
+  """Makes JAX keep compiled programs in a folder, and look there first.
 
-  Must come before the first compilation. Where a CPU compiles, the programs are
-  for its instructions: another kind of machine needs a folder of its own.
+  It must be called before the first compilation. Programs for a CPU use its
+  instructions, so another kind of machine needs its own folder.
 
   Args:
-    folder: where to.
+    folder: the folder.
   """
   jax.config.update('jax_compilation_cache_dir', folder)
   jax.config.update('jax_persistent_cache_min_compile_time_secs',

@@ -1,15 +1,15 @@
-"""Errors that the user can mend."""
+"""Errors that the user can fix."""
 
 
 class UserError(ValueError):
-  """What the user gave cannot be used; the message says what to do.
+  """Something that the user gave cannot be used; the message says what to do.
 
   A message is one sentence or two: what was got, what was expected, what to do.
-  It speaks of the function's own arguments. Whoever calls the function knows
-  how these were given, and can say so with `hint`.
+  It is about the function's own arguments. The caller knows how these were
+  given, and can add that by `argument`.
 
   Attributes:
-    argument: the argument that the message is about, '' for none.
+    argument: the argument that the message is about; '' for none.
   """
 
   def __init__(self, message: str, argument: str = ''):
@@ -18,16 +18,16 @@ class UserError(ValueError):
 
 
 class MissingFileError(UserError, FileNotFoundError):
-  """A file or folder does not exist, or holds nothing that is looked for."""
+  """A file or folder does not exist, or does not hold what it should."""
 
 
 class ExistingFileError(UserError, FileExistsError):
-  """A result would replace a file that is there."""
+  """A result would replace an existing file."""
 
 
 class NoFolderError(UserError, NotADirectoryError):
-  """A file stands where a folder was expected."""
+  """A path is a file where a folder was expected."""
 
 
 class MissingPackageError(UserError, ImportError):
-  """An optional package is needed and not installed."""
+  """An optional package is needed but not installed."""

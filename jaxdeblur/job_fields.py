@@ -1,4 +1,4 @@
-"""Which fields of a config each job reads, so that none is set in vain."""
+"""Which fields of a config each job reads, to refuse ones without effect."""
 
 from collections.abc import Callable, Collection, Iterator
 import dataclasses
@@ -24,7 +24,7 @@ _READ = {
               'train', 'restore.tile', 'bench'),
 }
 
-# Fields of rendered and of recorded pairs; all others are of both.
+# Fields for rendered and for recorded pairs; all others are for both.
 _RENDERED = (
     'photos', 'most_per_series', 'tile', 'dual_pixel', 'disparity',
     'max_radius', 'sharp_share', 'two_layer_share', 'edges', 'rims', 'shrink',
@@ -34,7 +34,7 @@ _RECORDED = (
     'bit_depth', 'mirror_share', 'flip_share', 'input_noise_share',
     'input_noise', 'grey_share', 'scale_share', 'smallest_scale')
 
-# What each benchmark reads of bench, data, train, mesh and restore.
+# The fields of bench, data, train, mesh and restore that each benchmark reads.
 _BENCH = {
     'forward': ('bench.target', 'bench.size', 'bench.batch_size',
                 'bench.warm_up', 'bench.repeats', 'bench.layers'),
@@ -48,13 +48,13 @@ _BENCH = {
 
 @dataclasses.dataclass(frozen=True)
 class _Rule:
-  """Fields that a job reads under a condition alone.
+  """Fields that a job reads only under a condition.
 
   Attributes:
-    jobs: which it is about; all if there are none.
-    fields: beginnings of names.
-    read: from config and arguments, whether they are read.
-    needs: what would have to be so.
+    jobs: the jobs that it is about.
+    fields: the fields, by the beginnings of their names.
+    read: function of config and arguments: whether the fields are read.
+    needs: the condition in words.
   """
   jobs: tuple[str, ...]
   fields: tuple[str, ...]
@@ -137,11 +137,11 @@ def check_read(
     arguments: Any,
     overrides: Collection[str],
 ) -> None:
-  """Raises a UserError that names the fields which a job would ignore.
+  """Raises a UserError that names the fields that a job would ignore.
 
   Args:
     job: its name.
-    config: of the experiment.
+    config: the config of the experiment.
     arguments: the other flags.
     overrides: fields that were set on the command line, such as 'train.steps'.
   """
@@ -177,7 +177,7 @@ def _ignoring(
 def _ignoring_loss(
     config: ml_collections.ConfigDict, field: str
 ) -> Iterator[str]:
-  """An option of a loss that does not count is ignored."""
+  """Yields the reason why an option is ignored: its loss has no weight."""
   parts = field.split('.')
   if parts[:2] != ['train', 'losses'] or len(parts) < 4:
     return

@@ -1,8 +1,8 @@
 """The jobs of the command line, by name.
 
-Each job imports what it needs itself: restoring a picture loads neither
-TensorFlow nor the data pipelines. Here the errors of libraries, which speak of
-their arguments, are told how these are given on a command line.
+Each job imports what it needs itself, so restoring a picture loads neither
+TensorFlow nor the data pipelines. Libraries raise errors about their arguments;
+here these errors get the matching flags of the command line.
 """
 
 from collections.abc import Callable, Collection
@@ -28,12 +28,12 @@ INTERRUPTED = 130  # The exit code after Ctrl-C.
 
 
 class UsageError(UserError):
-  """The command lacks something, or says things that do not go together."""
+  """The command lacks something, or holds things that do not fit together."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-  """What the command line says beside the config, if given."""
+  """The arguments of the command line, apart from the config."""
   workdir: epath.PathLike | None = None
   input: pathlib.Path | None = None
   more_inputs: tuple[pathlib.Path, ...] = ()
@@ -60,16 +60,16 @@ def run(
 ) -> int:
   """Runs a job; returns the exit code: 0 done, 1 failed, 2 wrong usage.
 
-  What the user can mend is printed as one sentence; anything else is a fault
-  of this program and keeps its traceback. Ctrl-C ends with one line.
+  Errors that the user can fix are printed as one sentence. Any other error is a
+  fault of this program and keeps its traceback. Ctrl-C ends with one line.
 
   Args:
-    name: of `JOBS`.
-    config: of the experiment.
+    name: a name in `JOBS`.
+    config: the config of the experiment.
     arguments: the other flags.
     overrides: fields of the config that the command line changed, such as
       'train.steps'; the job refuses those that it would ignore.
-    debug: keeps every traceback.
+    debug: whether to keep every traceback.
   """
   try:
     if name not in JOBS:
@@ -97,9 +97,9 @@ def run(
 
 
 def locate_workdir(value: str, job: str) -> epath.Path:
-  """A folder here rather than the shipped weights of that name."""
+  """Locates a workdir: a folder here comes before shipped weights."""
   workdir = epath.Path(value)
-  if '://' in value:  # A bucket, gs://, which no other path may be.
+  if '://' in value:  # A bucket, gs://; other paths cannot hold this.
     return workdir
   is_folder = job == 'train' or workdir.exists()
   return workdir.absolute() if is_folder else workdir
@@ -111,7 +111,7 @@ def leave(name: str, code: int) -> NoReturn:
     from jaxdeblur.training.multihost import leave as leave_processes
     leave_processes(code)
   if code == INTERRUPTED:
-    # At once: XLA may still compile in a thread, for minutes.
+    # End at once, since XLA may still compile in a thread for minutes.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -119,7 +119,7 @@ def leave(name: str, code: int) -> NoReturn:
 
 
 def describe_error(job: str, error: Exception) -> str | None:
-  """A sentence on what the user can mend; None for a fault of the program."""
+  """Describes an error that the user can fix; None for other errors."""
   if isinstance(error, UserError):
     how = _FLAGS.get(job, {}).get(error.argument) or _FLAGS['*'].get(
         error.argument)
@@ -147,7 +147,7 @@ _EXTRAS = {
     'baselines': ('skimage',),
 }
 
-# How the arguments of libraries are given, job by job; '*' for all.
+# How arguments of libraries are given on the command line, by job; '*': all.
 _FLAGS: dict[str, dict[str, str]] = {
     '*': {
         'overwrite': 'add --overwrite to replace it',
@@ -197,7 +197,7 @@ _TOO_LITTLE_MEMORY = {
     '*': 'Out of memory: take a smaller --config.restore.tile. ({})',
 }
 
-# Of the operating system: what a user can do something about.
+# Errors of the operating system that a user can fix.
 _MENDABLE = frozenset({
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC,
     errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EMFILE,
@@ -251,7 +251,7 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
 def _choose_weights(
     config: ml_collections.ConfigDict, arguments: Arguments
 ) -> epath.PathLike:
-  """The weights to restore with; a network alone restores nothing."""
+  """Returns the weights to restore with; raises an error if there are none."""
   weights = arguments.workdir or config.restore.weights
   if not weights:
     network = config.model.get('name', 'a network')

@@ -1,4 +1,4 @@
-"""What a command prints beside its results."""
+"""Log lines that a command prints besides its results."""
 
 import logging as standard_logging
 import os
@@ -6,21 +6,21 @@ import sys
 
 from absl import logging
 
-# Parts of files' paths: libraries that tell every detail of a failure, from
-# threads of their own, which ends in a sentence of ours.
+# Parts of paths of libraries whose threads log every detail of a failure. Our
+# error says it in one sentence.
 _DETAILED = ('orbax', 'clu/asynclib')
 
 
 def choose_log_lines(training: bool) -> None:
-  """Shows warnings, and how training goes; of a failure, one sentence.
+  """Shows warnings and the progress of training, but no details of failures.
 
-  To be called before TensorFlow is imported, which reads its own level once.
+  Call this before TensorFlow is imported, which reads its own level only once.
   """
   logging.set_verbosity(logging.INFO if training else logging.WARNING)
   logging.get_absl_logger().addFilter(
       lambda record: not any(part in record.pathname for part in _DETAILED))
-  # These tell of every damaged tile, or of every lost write; our error says
-  # what matters, once.
+  # These report every damaged tile or lost write; our error says what matters
+  # once.
   for name in ('asyncio', 'pyvips'):
     standard_logging.getLogger(name).setLevel(standard_logging.CRITICAL)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # Errors.
@@ -28,7 +28,7 @@ def choose_log_lines(training: bool) -> None:
 
 
 def _print_unraisable(unraisable: 'sys.UnraisableHookArgs') -> None:
-  # TensorStore, which writes arrays for Orbax, reports each that it could not
-  # write to a loop that the first one has ended.
+  # TensorStore writes arrays for Orbax. It reports each failed write to an
+  # event loop, which the first failure has closed.
   if str(unraisable.exc_value) != 'Event loop is closed':
     sys.__unraisablehook__(unraisable)

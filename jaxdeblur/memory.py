@@ -1,10 +1,10 @@
-"""Running out of memory, told apart from other failures."""
+"""Distinguishes a lack of memory from other failures."""
 
 import jax
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-  """Whether the host's or a device's memory did not suffice."""
+  """Whether the host or a device ran out of memory."""
   if isinstance(error, MemoryError):
     return True
   return (isinstance(error, jax.errors.JaxRuntimeError)

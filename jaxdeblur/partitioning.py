@@ -1,10 +1,10 @@
-"""Devices as a mesh, and how arrays lie on them.
+"""Devices as a mesh, and how arrays are spread over it.
 
-The mesh has three axes. `data` and `fsdp` share the pictures of a batch;
-`fsdp` shares the parameters, their average and the optimizer's state, too, so
-that each device keeps a part and gathers the rest where it is used; `height`
-shares the rows of each picture, with XLA exchanging the rows that convolutions
-see across the border, so that a picture may be larger than one device's memory.
+The mesh has three axes. `data` and `fsdp` share the pictures of a batch. `fsdp`
+also shares the parameters, their average and the optimizer's state: each device
+keeps a part and gathers the rest where it is used. `height` shares the rows of
+each picture; XLA exchanges the rows that convolutions see across a border. So a
+picture may be larger than one device's memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,8 @@ from jaxdeblur.errors import UserError
 
 AXES = ('data', 'fsdp', 'height')
 
-# Values; below, splitting an array costs more than it saves.
+# Smallest number of values to split; for fewer, splitting costs more than it
+# saves.
 _SMALLEST_SPLIT = 4096
 
 
@@ -30,9 +31,9 @@ def make_mesh(
   """Makes a mesh of devices.
 
   Args:
-    sizes: the length of each of `AXES`; -1, for one of them,
-      is what the others leave. All devices along `data` by default.
-    devices: all that JAX sees by default.
+    sizes: the length of each of `AXES`. One of them may be -1: all devices that
+      the others leave. By default all devices lie along `data`.
+    devices: the devices; by default all that JAX sees.
 
   Raises:
     UserError: the lengths do not multiply to the number of devices.
@@ -56,24 +57,24 @@ def make_mesh(
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Every device holds the whole array."""
+  """The sharding in which every device holds the whole array."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def pictures(mesh: Mesh) -> NamedSharding:
-  """Every device holds rows of a part of a batch [b, h, w, 3]."""
+  """The sharding in which devices hold rows of a part of [b, h, w, 3]."""
   return NamedSharding(mesh, PartitionSpec(('data', 'fsdp'), 'height'))
 
 
 def shardings_of(tree: Any, mesh: Mesh) -> Any:
-  """How parameters, or what has their shapes, lie on the mesh.
+  """Chooses how parameters, or arrays of their shapes, are spread over a mesh.
 
-  Each array is split over `fsdp` along its longest axis that divides; small
-  arrays, and those without such an axis, are whole on every device.
+  Each array is split over `fsdp` along its longest axis that can be divided.
+  Small arrays, and those without such an axis, are whole on every device.
 
   Args:
     tree: arrays or their shapes.
-    mesh: of `make_mesh`.
+    mesh: a mesh from `make_mesh`.
   """
   parts = mesh.shape['fsdp']
 
@@ -90,10 +91,10 @@ def shardings_of(tree: Any, mesh: Mesh) -> Any:
 
 
 def gather(params: Any, mesh: Mesh) -> Any:
-  """Inside a jitted function: makes parameters whole where they are used.
+  """Gathers parameters inside a jitted function, before they are used.
 
-  Left to itself, XLA splits convolutions by a kernel's channels and a picture's
-  rows at once, and on CPUs the results of that are wrong (jax 0.10.2).
+  Otherwise XLA splits convolutions by a kernel's channels and a picture's rows
+  at once, which gives wrong results on CPUs (jax 0.10.2).
   """
   return jax.lax.with_sharding_constraint(params, replicated(mesh))
 
@@ -145,7 +146,7 @@ def split_rows(
 ) -> dict[str, jax.Array]:
   """Lets a jitted function share the rows of its views [b, h, w, 3].
 
-  Any height will do, other than for `put_batch`.
+  Unlike `put_batch`, it takes any height.
   """
   sharding = NamedSharding(mesh, PartitionSpec(None, 'height'))
   return {name: jax.lax.with_sharding_constraint(view, sharding)

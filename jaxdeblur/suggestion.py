@@ -1,4 +1,4 @@
-"""A hint at the name that was meant."""
+"""Hints at the name that was probably meant."""
 
 from collections.abc import Iterable
 import difflib
@@ -7,8 +7,8 @@ import difflib
 def closest(name: str, known: Iterable[str]) -> str | None:
   """The known name that was probably meant; None if none is close.
 
-  A name that is the beginning of a known one counts before a similar spelling:
-  'dpdd' is 'dpdd_canon', not 'rdpd'.
+  A known name that begins with the given one comes before a similar spelling:
+  'dpdd' means 'dpdd_canon', not 'rdpd'.
   """
   known = [str(candidate) for candidate in known]
   name = str(name).lower()
@@ -23,12 +23,12 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-  """' Did you mean X?' where a known name is close; '' where none is."""
+  """Returns ' Did you mean X?' if a known name is close, else ''."""
   found = closest(name, known)
   return f' Did you mean {found}?' if found else ''
 
 
 def choose_one(name: str, known: Iterable[str]) -> str:
-  """'choose one of A, B, C. Did you mean B?', the end of a sentence."""
+  """Ends a sentence: 'choose one of A, B, C. Did you mean B?'"""
   known = [str(candidate) for candidate in known]
   return f'choose one of {", ".join(known)}.{did_you_mean(name, known)}'

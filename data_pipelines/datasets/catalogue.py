@@ -1,4 +1,4 @@
-"""The datasets by name, and access to those that have been built."""
+"""The datasets by name, and access to built ones."""
 
 from collections.abc import Sequence
 import functools
@@ -19,16 +19,17 @@ NAMES = (
 class DatasetPairs:
   """The scenes of one split of a built dataset, by index.
 
-  Reads ArrayRecord, which needs no TensorFlow. It can be pickled: every process
-  opens the files itself, when it reads the first time.
+  It reads ArrayRecord, which needs no TensorFlow. It can be pickled, since each
+  process opens the files itself at its first read.
 
   Attributes:
-    folder: of the built dataset; some hold more than scenes, as calibration.
-    name: of the dataset.
-    split: of the dataset.
+    folder: folder of the built dataset; it may hold more than scenes, such as
+      calibration.
+    name: name of the dataset.
+    split: split of the dataset.
     views: the views that every pair has.
-    bits: of the pictures' samples: 8 or 16.
-    partial: whether something published was missing when it was built.
+    bits: bits of the pictures' samples: 8 or 16.
+    partial: whether a published part was missing when it was built.
   """
 
   def __init__(
@@ -40,10 +41,10 @@ class DatasetPairs:
     """Opens a split.
 
     Args:
-      folder: of the built dataset.
-      split: a split, or a part of it as TensorFlow Datasets writes it, such as
+      folder: folder of the built dataset.
+      split: a split, or a part of it in TensorFlow Datasets' notation, such as
         'train[:80%]'.
-      views: what is decoded; all that there is by default.
+      views: views to decode; all by default.
 
     Raises:
       UserError: the dataset has no such split or view.
@@ -85,7 +86,7 @@ class DatasetPairs:
   def _records(self) -> Sequence[dict[str, bytes]]:
     import tensorflow_datasets as tfds
     builder = tfds.builder_from_directory(self.folder)
-    # Their decoder would leave alpha in, and decode views that nobody reads.
+    # Their decoder would keep alpha, and decode views that nobody reads.
     return builder.as_data_source(self.split, decoders={
         view: tfds.decode.SkipDecoding()
         for view in builder.info.metadata['views']})
@@ -112,13 +113,13 @@ def open_dataset(
   folder = built_folder(name, data_dir)
   if not (folder / 'dataset_info.json').is_file():
     raise MissingFileError(
-        f'{folder} does not exist: prepare {name} first, from what you have '
-        'downloaded.', argument='data_dir')
+        f'{folder} does not exist: prepare {name} first, from your download.',
+        argument='data_dir')
   return DatasetPairs(folder, split, views)
 
 
 def built_folder(name: str, data_dir: str | pathlib.Path) -> pathlib.Path:
-  """Where a dataset is built to: DATA_DIR/NAME/VERSION."""
+  """The folder of a built dataset: DATA_DIR/NAME/VERSION."""
   return pathlib.Path(data_dir) / name / str(get_builder_class(name).VERSION)
 
 

@@ -1,9 +1,9 @@
-"""What the builders of the datasets share.
+"""The base of the builders of datasets.
 
-A builder finds the pictures of a download, puts them into scenes, compares
-their number with the published one, and writes the files as they are, encoded,
-into ArrayRecord. TensorFlow Datasets shuffles by way of TensorFlow and of
-temporary files as large as the dataset; a ShardBasedBuilder does neither, and
+A builder finds the pictures in a download, groups them into scenes, compares
+their number with the published one, and writes the encoded files unchanged into
+ArrayRecord. By default TensorFlow Datasets shuffles with TensorFlow, through
+temporary files as large as the dataset. A ShardBasedBuilder does neither, and
 keeps the order of the scenes.
 """
 
@@ -26,16 +26,16 @@ _SHARD_BYTES = 512 * 2**20
 
 
 class DownloadError(UserError):
-  """What was downloaded is not the dataset, or not all of it."""
+  """The download is not the dataset, or not all of it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """How many scenes a split has.
+  """The number of scenes in a split.
 
   Attributes:
-    scenes: their number.
-    source: who says so; '' if it is from memory, not verified.
+    scenes: the number.
+    source: its source; '' if it is from memory and not verified.
   """
   scenes: int
   source: str = ''
@@ -43,15 +43,15 @@ class Count:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-  """What was found of a dataset.
+  """The found contents of a dataset.
 
   Attributes:
     root: the folder of the tree.
     scenes: split -> its scenes.
-    views: what every scene has.
-    partial: whether something published is missing.
-    notes: sentences on what is unlike what is known of the dataset.
-    bits: of the pictures' samples: 8 or 16.
+    views: the views that every scene has.
+    partial: whether a published part is missing.
+    notes: sentences on differences from what is known about the dataset.
+    bits: bits of the pictures' samples: 8 or 16.
   """
   root: pathlib.Path
   scenes: Mapping[str, Sequence[Scene]]
@@ -64,23 +64,23 @@ class Contents:
 class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   """Builds a dataset of scenes from a folder that the user has downloaded.
 
-  A subclass says what the dataset is in its docstring and in the constants
-  below, and reads names its own way where patterns do not suffice.
+  A subclass describes the dataset in its docstring and in the constants below.
+  If patterns do not suffice, it reads names in its own way.
   """
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES: ClassVar[dict[str, str]] = {'1.0.0': 'Initial release.'}
 
-  HOMEPAGE: ClassVar[str]   # Where it is published.
-  LICENCE: ClassVar[str]    # 'not stated', or as stated.
+  HOMEPAGE: ClassVar[str]   # The page that publishes it.
+  LICENCE: ClassVar[str]    # As stated, or 'Not stated'.
   CITATION: ClassVar[str]
-  TREE: ClassVar[str]       # The folders that are expected, for people.
+  TREE: ClassVar[str]       # The expected folders, for people.
   VIEWS: ClassVar[tuple[str, ...]]
-  BITS: ClassVar[int | None] = None  # None: as the files have them.
+  BITS: ClassVar[int | None] = None  # None: as in the files.
   CAMERA: ClassVar[str] = ''
   LAYOUTS: ClassVar[Sequence[Layout]]
-  # Of every split; None where no number is published.
+  # For every split; None if no number is published.
   COUNTS: ClassVar[Mapping[str, Count | None]]
-  # Folders of the tree that go with the dataset as they are.
+  # Folders of the tree that are copied unchanged.
   EXTRAS: ClassVar[tuple[str, ...]] = ()
   # Whether a scene's ground truth may be smaller than its other views.
   SHARP_IS_CROP: ClassVar[bool] = False
@@ -88,7 +88,7 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   @tfds.core.utils.classproperty
   @classmethod
   def MANUAL_DOWNLOAD_INSTRUCTIONS(cls) -> str:
-    """Where the dataset is published, and the tree that is expected."""
+    """The page that publishes the dataset, and the expected tree."""
     tree = textwrap.indent(textwrap.dedent(cls.TREE).strip(), '  ')
     return f'It is published at {cls.HOMEPAGE}; expected is\n{tree}'
 
@@ -102,10 +102,10 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """See tfds.core.DatasetBuilder.
 
     Args:
-      contents: what `find` has found; otherwise it is asked when building, and
-        all must be there.
+      contents: the result of `find`. Without it, building calls `find`, and the
+        dataset must be complete.
       on_scene: called when a scene is written.
-      **options: of tfds.core.DatasetBuilder.
+      **options: options of tfds.core.DatasetBuilder.
     """
     self._contents, self._on_scene = contents, on_scene
     options.setdefault('file_format', 'array_record')
@@ -113,14 +113,14 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   @classmethod
   def find(cls, folder: pathlib.Path, partial: bool = False) -> Contents:
-    """Finds the dataset in a folder, by its files' names alone.
+    """Finds the dataset in a folder, only by the names of its files.
 
     Args:
-      folder: what was downloaded.
-      partial: whether some of its splits, scenes and views are enough.
+      folder: the folder of the download.
+      partial: whether a part of its splits, scenes and views is enough.
 
     Raises:
-      DownloadError: it is not there, or not all of it.
+      DownloadError: the dataset is missing or incomplete.
       UserError: a scene lacks a view.
     """
     if not folder.is_dir():
@@ -159,12 +159,12 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   @classmethod
   def match(cls, tree: Tree, split: str) -> NamedFiles:
-    """Gives the views of one scene one key; most datasets' have it already."""
+    """Gives all views of a scene one key; most datasets' views have it."""
     return tree.splits[split]
 
   @classmethod
   def read_places(cls, tree: Tree) -> dict[str, dict[str, str]]:
-    """Split -> scene -> 'indoor' or 'outdoor', where the download says so."""
+    """Reads split -> scene -> 'indoor' or 'outdoor', if the download has it."""
     del tree
     return {}
 
@@ -236,7 +236,7 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       self, scenes: Sequence[Scene]
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     for scene in scenes:
-      # Paths, not pictures: TensorFlow would have to encode these.
+      # Paths and not pictures, which TensorFlow would have to encode.
       yield scene.name, {
           **scene.files, 'scene': scene.name, 'place': scene.place,
           'camera': self.CAMERA}
@@ -244,7 +244,7 @@ class PairBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 
 def _copy_files(source: pathlib.Path, target: pathlib.Path) -> None:
-  """Without permissions: what is read-only could not be replaced later."""
+  """Copies files without permissions, since read-only ones stay in the way."""
   target.mkdir()
   for file in source.iterdir():
     if file.is_file():
@@ -252,7 +252,7 @@ def _copy_files(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _share(scenes: Sequence[Scene]) -> list[Sequence[Scene]]:
-  """Shares scenes among files of about half a gigabyte."""
+  """Divides scenes among files of about half a gigabyte."""
   size = sum(file.stat().st_size for scene in scenes
              for file in scene.files.values())
   number = min(max(1, round(size / _SHARD_BYTES)), len(scenes))

@@ -1,4 +1,4 @@
-"""Builds a dataset from what the user has downloaded."""
+"""Builds a dataset from the user's download."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from data_pipelines.datasets.trees import Scene
 from jaxdeblur.errors import ExistingFileError, UserError
 from jaxdeblur.pictures import read_pixels
 
-_SHOWN = 5  # Problems that an error tells in full.
+_SHOWN = 5  # Number of problems that an error describes.
 
 
 def prepare(
@@ -30,18 +30,18 @@ def prepare(
 ) -> str:
   """Builds a dataset into DATA_DIR/NAME/VERSION.
 
-  Decodes every picture once before. A run that fails, or is killed, leaves
-  nothing behind that could be read, and an older dataset as it was.
+  It first decodes every picture once. A run that fails or is killed leaves
+  nothing behind that could be read, and does not change an older dataset.
 
   Args:
     name: one of `catalogue.NAMES`.
     data_dir: the folder of the built datasets.
     download: the folder of the downloaded tree.
-    partial: whether some of its splits, scenes and views are enough.
-    overwrite: whether it may replace one that has been built before.
+    partial: whether a part of its splits, scenes and views is enough.
+    overwrite: whether it may replace an older one.
 
   Returns:
-    What was built, in words.
+    A description of the built dataset.
 
   Raises:
     UserError: the tree, its numbers or its pictures are not the dataset's.
@@ -65,7 +65,7 @@ def prepare(
 def _check_pictures(
     builder_class: type[PairBuilder], contents: Contents
 ) -> Contents:
-  """Decodes all pictures; returns what was found with their bit depth."""
+  """Decodes all pictures; returns the contents with their bit depth."""
   scenes = [scene for split in contents.scenes.values() for scene in split]
   checked, problems = [], []
   pool = ThreadPoolExecutor(os.cpu_count())
@@ -78,7 +78,7 @@ def _check_pictures(
         problems += [problem] if problem else []
         bar.update()
   finally:
-    pool.shutdown(cancel_futures=True)  # When the user stops it.
+    pool.shutdown(cancel_futures=True)  # If the user stops it.
   if problems:
     more = (f' And {len(problems) - _SHOWN} more scenes.'
             if len(problems) > _SHOWN else '')
@@ -91,13 +91,13 @@ def _check_pictures(
       file = next(iter(scene.files.values()))
       raise UserError(
           f'{file} has {found} bits, where {builder_class.name} has {bits}: '
-          'this is not the dataset as it is published. To use it as it is, '
-          'put it into a plain folder of pairs.')
+          'this is not the dataset as it is published. To use it anyway, put '
+          'it into a plain folder of pairs.')
   return dataclasses.replace(contents, bits=bits)
 
 
 def _check_scene(scene: Scene, sharp_is_crop: bool) -> tuple[int, str]:
-  """The bit depth of a scene's pictures, and what is wrong with them."""
+  """Returns the bit depth of a scene's pictures, and any problem with them."""
   try:
     pictures = {view: read_pixels(file) for view, file in scene.files.items()}
   except ValueError as error:
@@ -131,11 +131,11 @@ def _check_space(data_dir: pathlib.Path, contents: Contents) -> None:
 
 @contextlib.contextmanager
 def _building(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
-  """A folder in which nothing is looked for, gone afterwards."""
+  """Makes a temporary folder for building, and removes it afterwards."""
   left = sorted(data_dir.glob(f'.building_{name}_*'))
   for folder in left:
-    print(f'note: {folder} is of a run that was killed, or still goes on; '
-          'delete it if not.')
+    print(f'note: {folder} is of a run that was killed, or of one that is '
+          'still going on; delete it in the first case.')
   with tempfile.TemporaryDirectory(
       prefix=f'.building_{name}_', dir=data_dir) as building:
     yield pathlib.Path(building)
@@ -160,7 +160,7 @@ def _progress(what: str, total: int) -> tqdm.tqdm:
 
 @contextlib.contextmanager
 def _quiet(tfds) -> Iterator[None]:
-  """Their bars know no totals; ours do."""
+  """Hides progress bars of TensorFlow Datasets, which show no totals."""
   tfds.disable_progress_bar()
   try:
     yield
@@ -169,10 +169,10 @@ def _quiet(tfds) -> Iterator[None]:
 
 
 def _put_in_place(built: pathlib.Path, folder: pathlib.Path) -> None:
-  """Renames what was built to where it is looked for."""
+  """Moves the built dataset to its final place."""
   folder.parent.mkdir(parents=True, exist_ok=True)
   if folder.exists():
-    # Into the temporary folder, which is then deleted.
+    # Moved into the temporary folder, which is then deleted.
     folder.rename(built.with_name('replaced'))
   built.rename(folder)
 
@@ -186,7 +186,7 @@ def _describe(folder: pathlib.Path, contents: Contents) -> str:
            f'{", ".join(contents.views)}; {contents.bits} bits; '
            f'{size / 1e9:.2f} GB']
   if contents.partial:
-    lines.append('note: part of the published dataset is missing, which the '
-                 'built one says, too.')
+    lines.append('note: part of the published dataset is missing, and the '
+                 'built one records this.')
   lines += [f'note: {note}.' for note in contents.notes]
   return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""What a downloaded dataset holds: its folders' pictures, put into scenes."""
+"""Finds the pictures of a downloaded dataset, and groups them into scenes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
@@ -8,7 +8,7 @@ import re
 from jaxdeblur.errors import UserError
 from jaxdeblur.pictures import is_picture
 
-# What the stars of a pattern stand for: it tells scenes apart.
+# The text that the stars of a pattern stand for; it identifies a scene.
 Key = tuple[str, ...]
 # View -> key -> file.
 NamedFiles = dict[str, dict[Key, pathlib.Path]]
@@ -19,9 +19,9 @@ class Scene:
   """The files of one scene.
 
   Attributes:
-    name: unique in its split.
+    name: its name, unique in its split.
     files: view -> picture.
-    place: 'indoor' or 'outdoor'; '' where that is not known.
+    place: 'indoor' or 'outdoor'; '' if unknown.
   """
   name: str
   files: Mapping[str, pathlib.Path]
@@ -33,9 +33,9 @@ class Layout:
   """A way in which a dataset is packed.
 
   Attributes:
-    patterns: view -> pattern of its files, without suffix, as
-      '{split}_c/source/*'. What the stars stand for is the key of a scene.
-    splits: split -> what `{split}` may be.
+    patterns: view -> pattern of its files, without suffix, such as
+      '{split}_c/source/*'. The text in place of the stars is a scene's key.
+    splits: split -> possible values of `{split}`.
   """
   patterns: Mapping[str, str]
   splits: Mapping[str, Sequence[str]]
@@ -43,10 +43,10 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-  """The pictures found of a dataset.
+  """The pictures that were found of a dataset.
 
   Attributes:
-    root: the folder that its patterns start from.
+    root: the folder that the patterns start from.
     splits: split -> its pictures.
   """
   root: pathlib.Path
@@ -56,15 +56,15 @@ class Tree:
 def find_tree(
     folder: pathlib.Path, layouts: Sequence[Layout]
 ) -> Tree | None:
-  """Finds the pictures of a dataset in a folder, or in up to two below it.
+  """Finds the pictures of a dataset in a folder, or up to two levels below.
 
   Args:
-    folder: what was downloaded.
-    layouts: the ways in which the dataset is packed. The one that finds the
-      most files counts, the first of equals.
+    folder: the folder of the download.
+    layouts: ways in which the dataset is packed. The layout that finds the most
+      files is used, or the first of equals.
 
   Returns:
-    The tree; None if there is no such picture.
+    The tree; None if no picture is found.
 
   Raises:
     UserError: more than one folder below holds the dataset.
@@ -83,11 +83,11 @@ def find_tree(
 def make_scenes(
     named: NamedFiles, places: Mapping[str, str] | None = None
 ) -> list[Scene]:
-  """Puts files of one key together, in the natural order of their names.
+  """Groups files with the same key, in the natural order of their names.
 
   Args:
     named: view -> key -> file.
-    places: scene -> 'indoor' or 'outdoor', where known.
+    places: scene -> 'indoor' or 'outdoor', if known.
 
   Raises:
     UserError: a scene lacks a view.
@@ -109,7 +109,7 @@ def make_scenes(
 
 
 def name_scene(key: Key) -> str:
-  """('seq_001', '000012') -> 'seq_001_000012'."""
+  """Names a scene: ('seq_001', '000012') -> 'seq_001_000012'."""
   return '_'.join(part for part in key if part)
 
 
@@ -120,7 +120,7 @@ def natural(key: Key) -> list[tuple[int, str]]:
 
 
 def describe_folder(folder: pathlib.Path) -> str:
-  """Names the first things in a folder."""
+  """Names the first files and folders in a folder."""
   found = sorted(
       f'{child.name}/' if child.is_dir() else child.name
       for child in folder.iterdir() if not child.name.startswith('.'))
@@ -129,7 +129,7 @@ def describe_folder(folder: pathlib.Path) -> str:
 
 
 def _list_roots(folder: pathlib.Path) -> Iterator[list[pathlib.Path]]:
-  """The folder itself, the folders in it, and those in these."""
+  """Yields the folder itself, the folders in it, and those one level deeper."""
   level = [folder]
   for _ in range(3):
     yield level

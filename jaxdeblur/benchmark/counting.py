@@ -1,13 +1,13 @@
 """Multiply-adds of a program, operation by operation.
 
-Counted are convolutions and products of matrices, and the dynamic
-convolution's products, wherever they stand: inside of jitted functions, custom
-gradients, loops (as often as they run) and kernels. What does not reach the
-result is not counted, as XLA does not compute it. A transposed convolution is
-counted as what it is mathematically, 16 products a coarse pixel for a kernel of
-4 x 4: neither the zeros between pixels that XLA's own form multiplies, nor the
-margin of the form that a CPU runs. Fourier transforms, triangular solves and
-all that is done value by value are not counted.
+This counts convolutions, products of matrices, and the products of dynamic
+convolutions. It finds them inside jitted functions, custom gradients, kernels
+and loops (as often as they run). Operations that do not reach the result are
+not counted, since XLA does not compute them. A transposed convolution with a
+kernel of 4 x 4 counts as 16 products for each coarse pixel, its mathematical
+work. XLA's form also multiplies zeros between pixels, and the form for CPUs a
+margin; neither is counted. Fourier transforms, triangular solves and operations
+on single values are not counted.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ class Operation:
     path: the modules that it is in, such as 'encoder/level1_conv1'.
     kind: one of `KINDS`.
     backward: whether it belongs to a gradient.
-    operands: the shapes that it multiplies.
-    result: the shape that it makes.
-    macs: multiply-adds, of all times that it runs.
+    operands: the shapes of its operands.
+    result: the shape of its result.
+    macs: multiply-adds, in total over all its runs.
   """
   path: str
   kind: str
@@ -52,9 +52,9 @@ class Count:
   """The operations of a program.
 
   Attributes:
-    operations: in the order in which they stand.
-    unknown_loops: paths of loops that run nobody knows how often before they
-      do; they count as if they ran once.
+    operations: the operations in the program's order.
+    unknown_loops: paths of loops whose number of runs is not known in advance;
+      they count as if they ran once.
   """
   operations: tuple[Operation, ...]
   unknown_loops: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Count:
 
   @property
   def convolution_macs(self) -> int:
-    """Of convolutions, transposed ones among them: what papers print."""
+    """Multiply-adds of all convolutions, the number that papers print."""
     return self.macs(CONVOLUTION, TRANSPOSED)
 
   def to_json(self) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ class Count:
     return [dataclasses.asdict(operation) for operation in self.operations]
 
   def describe(self) -> Iterator[str]:
-    """Yields the lines of a Markdown table, an operation a row."""
+    """Yields the lines of a Markdown table, one row per operation."""
     yield '| operation | kind | shapes | MACs [M] | share |'
     yield '| --- | --- | --- | ---: | ---: |'
     total = max(self.macs(), 1)
@@ -91,7 +91,8 @@ def count(jaxpr: jax.extend.core.ClosedJaxpr) -> Count:
   """Counts the multiply-adds of a traced function.
 
   Args:
-    jaxpr: of `jax.make_jaxpr(function)(...)` or `jax.jit(function).trace(...)`.
+    jaxpr: from `jax.make_jaxpr(function)(...)` or
+      `jax.jit(function).trace(...)`.
   """
   unknown_loops = []
   operations = _join_dynamic(
@@ -101,7 +102,7 @@ def count(jaxpr: jax.extend.core.ClosedJaxpr) -> Count:
 
 @dataclasses.dataclass(frozen=True)
 class _Scope:
-  """Where an equation stands.
+  """The place of an equation.
 
   Attributes:
     stack: the names of scopes and transformations around it.
@@ -124,7 +125,7 @@ class _Scope:
 
   @property
   def path(self) -> str:
-    """The modules' names: without the network's, methods, transformations."""
+    """The modules' names, without network, methods and transformations."""
     # Einsums' scopes have commas; methods' have points.
     names = [name for name in re.sub(r'\w+\(|\)', '', self.stack).split('/')
              if name.isidentifier()]
@@ -132,7 +133,7 @@ class _Scope:
 
 
 def _walk(jaxpr, scope: _Scope, unknown_loops: list) -> Iterator[Operation]:
-  """Yields the operations of a jaxpr and of those in its equations."""
+  """Yields the operations of a jaxpr and of the jaxprs inside it."""
   for equation in _live_equations(jaxpr):
     here = scope.inside(equation)
     name = equation.primitive.name
@@ -147,9 +148,9 @@ def _walk(jaxpr, scope: _Scope, unknown_loops: list) -> Iterator[Operation]:
 
 
 def _live_equations(jaxpr) -> list:
-  """The equations that the result depends on.
+  """Lists the equations that the result depends on.
 
-  Differentiating a function leaves its own result behind, unused.
+  Differentiating a function leaves its own result unused.
   """
   used = {var for var in jaxpr.outvars if not hasattr(var, 'val')}
   live = []
@@ -161,7 +162,7 @@ def _live_equations(jaxpr) -> list:
 
 
 def _inner_jaxprs(equation) -> Iterator[tuple[Any, int]]:
-  """The jaxprs in an equation, and how often each runs."""
+  """Yields the jaxprs in an equation, and how often each runs."""
   name, params = equation.primitive.name, equation.params
   if name == 'cond':
     yield _choose_branch(params), 1
@@ -181,10 +182,10 @@ def _inner_jaxprs(equation) -> Iterator[tuple[Any, int]]:
 
 
 def _choose_branch(params):
-  """One branch of several, of which but one runs.
+  """Chooses one branch to count, since only one runs.
 
-  Of branches by platform the last, which is not written for one of them, so
-  that the count depends on no device; of others the costliest.
+  For branches by platform it is the last one, the default, so that the count
+  does not depend on the device. For others it is the costliest one.
   """
   branches = [branch.jaxpr for branch in params['branches']]
   if params.get('branches_platforms') is not None:
@@ -214,7 +215,7 @@ def _convolution_macs(equation) -> int:
   _, in_features, *spatial = equation.params['dimension_numbers'].rhs_spec
   products = math.prod(
       kernel[axis] for axis in (in_features, *spatial))
-  # Zeros between pixels are not multiplied with.
+  # Zeros between pixels do not count.
   zeros = math.prod(equation.params['lhs_dilation'])
   return _result_size(equation) * products // zeros
 
@@ -232,7 +233,7 @@ _COUNTERS = {
 
 
 def _join_dynamic(operations: Iterator[Operation]) -> list[Operation]:
-  """Makes one operation of the products of each dynamic convolution."""
+  """Joins the products of each dynamic convolution into one operation."""
   joined = {}
   for operation in operations:
     key = ((operation.path, operation.backward)

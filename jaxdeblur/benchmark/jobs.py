@@ -17,7 +17,7 @@ from jaxdeblur.suggestion import choose_one, did_you_mean
 JSON_NAME = 'bench.json'
 PLOT_NAME = 'bench.png'
 
-# What a program's cost depends on.
+# The sections of a config that a program's cost depends on.
 _SECTIONS = ('model', 'compute', 'bench', 'data', 'train', 'mesh', 'restore')
 
 
@@ -26,17 +26,18 @@ def run_benchmark(
     output: pathlib.Path | None,
     overwrite: bool = False,
 ) -> int:
-  """Runs `config.bench.what` and prints what it found; returns the exit code.
+  """Runs `config.bench.what` and prints the results; returns the exit code.
 
   Args:
-    config: `bench`, and what the benchmark named there needs.
+    config: `bench`, and the sections that this benchmark reads.
     output: the folder for bench.json (all figures, with versions, device,
-      command and config) and bench.png; of forward, train_step and scaling.
-    overwrite: whether these may replace others.
+      command and config) and bench.png; only for forward, train_step and
+      scaling.
+    overwrite: whether these may replace older ones.
 
   Raises:
     UserError: there is no such benchmark, or it has no such target.
-    ExistingFileError: there are results in `output`.
+    ExistingFileError: there are results in `output` already.
   """
   what = config.bench.what
   if what not in _BENCHMARKS:

@@ -16,18 +16,18 @@ from data_pipelines.pairs import FolderPairs
 from data_pipelines.patches import PatchSettings, prepare_patches
 
 _SCENES = 4
-_SIZE = (1120, 1680)  # DPDD's.
+_SIZE = (1120, 1680)  # As in DPDD.
 _VIEWS = ('left', 'right', 'sharp')
-_SECONDS = 5.0  # For which batches are taken, at least.
+_SECONDS = 5.0  # Least time for which batches are taken.
 
 
 def measure(config: ml_collections.ConfigDict) -> Iterator[str]:
-  """Measures reading of 16-bit PNG triples, and batches of them and of patches.
+  """Measures decoding of 16-bit PNG triples, and batches of these and patches.
 
-  The pictures are made for it, of DPDD's size, with noise in their lower bits
-  as a sensor's; they come from the memory of the operating system, not from a
-  cold disk. Batches are of left, right and sharp views, without changes but
-  crop and mirroring.
+  The pictures are made for this, in DPDD's size, with noise like a sensor's in
+  their lower bits. They are read from the memory of the operating system, not
+  from a cold disk. Batches hold left, right and sharp views, which are only
+  cropped and mirrored.
 
   Args:
     config: `data.crop`, `train.batch_size`, and `bench.workers`, the numbers of
@@ -55,7 +55,7 @@ def measure(config: ml_collections.ConfigDict) -> Iterator[str]:
     for name, source in sources.items():
       for workers in config.bench.workers:
         first, rate, cost = _time_batches(source, crop, batch_size, workers)
-        shown = '' if workers else f'{cost:.1f}'  # Workers' is not counted.
+        shown = '' if workers else f'{cost:.1f}'  # Unknown for workers.
         yield f'| {name} | {workers} | {first:.1f} | {rate:.1f} | {shown} |'
 
 
@@ -89,8 +89,8 @@ def _time_batches(
   """Times batches.
 
   Returns:
-    Seconds to the first batch, crops a second after it, and the milliseconds of
-    a core that this process spends on one.
+    Seconds to the first batch, crops per second after it, and milliseconds of a
+    core that this process spends on one crop.
   """
   batches = open_training_data(
       dict(name='folder', folder=folder, crop=crop, workers=workers),
@@ -99,7 +99,7 @@ def _time_batches(
     started = time.perf_counter()
     next(batches)
     first = time.perf_counter() - started
-    # What was made ahead meanwhile would count as made in no time.
+    # Skips batches that were made ahead, which would seem to take no time.
     for _ in range(2 * workers or 4):
       next(batches)
     count, started, spent = 0, time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""Time, memory and work of a forward pass or a training step, on a device."""
+"""Measures time, memory and work of a forward pass or a training step."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -23,20 +23,19 @@ from jaxdeblur.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """What a compiled program takes of one device, in bytes.
+  """The memory that a compiled program takes on one device, in bytes.
 
   Attributes:
-    arguments: what it is given.
-    outputs: what it returns, where that does not replace arguments.
-    temporaries: beside both.
-    accessed: what it moves to and from main memory: on a TPU as
-      `main_memory_bytes` adds it up, elsewhere by XLA's own count, which is of
-      all that its operations read and write, caches or not, and which counts
-      loops once.
-    device_peak: the most that the device has held so far, also while algorithms
-      were tried in compilation; None if it does not tell, as CPUs.
-    process_peak: largest resident memory of this process so far, everything
-      included, compilation as well.
+    arguments: its arguments.
+    outputs: its results, if they do not replace arguments.
+    temporaries: all other arrays.
+    accessed: traffic to and from main memory: on a TPU as `main_memory_bytes`
+      adds it up, elsewhere by XLA's own count. That counts all that operations
+      read and write, from caches too, and counts loops once.
+    device_peak: the most that the device has held so far, including while
+      compilation tried algorithms; None if unknown, as on CPUs.
+    process_peak: the largest resident memory of this process so far, including
+      compilation.
   """
   arguments: int
   outputs: int
@@ -47,26 +46,26 @@ class Memory:
 
   @property
   def peak(self) -> int:
-    """All that the program takes at once."""
+    """Arguments, outputs and temporaries together."""
     return self.arguments + self.outputs + self.temporaries
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-  """What a program costs.
+  """The cost of a program.
 
   Attributes:
     what: 'forward' or 'train_step'.
-    program: what ran.
-    device: what it ran on, as JAX calls it.
-    devices: how many of them.
+    program: the program.
+    device: the device's name in JAX.
+    devices: number of devices.
     count: its multiply-adds.
-    compile_seconds: from the traced function to the program.
-    warm_up_seconds: of each run before those that count.
-    seconds: of each run, from the call until all results are there.
+    compile_seconds: time to compile the traced function.
+    warm_up_seconds: time of each run before the timed ones.
+    seconds: time of each timed run, from the call until all results are there.
     load: the machine's load average (1 minute) before and after the runs.
-    memory: of one device.
-    roofline: of one device.
+    memory: the memory of one device.
+    roofline: the peaks of one device.
   """
   what: str
   program: Program
@@ -91,7 +90,7 @@ class Measurement:
 
   @property
   def flops(self) -> int:
-    """Floating-point operations of a run, two a multiply-add."""
+    """Floating-point operations of a run; a multiply-add is two."""
     return 2 * self.count.macs()
 
   @property
@@ -101,7 +100,7 @@ class Measurement:
         self.flops / self.devices, self.memory.accessed)
 
   def describe(self) -> Iterator[str]:
-    """Yields the lines of a Markdown table, a figure a row."""
+    """Yields the lines of a Markdown table, one row per figure."""
     yield (f'{self.what} of {self.program.title}, on {self.devices} x '
            f'{self.device}; {len(self.warm_up_seconds)} runs to warm up, '
            f'{len(self.seconds)} timed, load {self.load[0]:.1f} to '
@@ -181,8 +180,8 @@ def measure(config: ml_collections.ConfigDict) -> Measurement:
   """Measures what `config.bench.what` names, with arbitrary parameters.
 
   Args:
-    config: `bench`: `what`, `warm_up` and `repeats`, and what the program
-      needs; see `programs`.
+    config: `what`, `warm_up` and `repeats` of `bench`, and the sections that
+      the program reads; see `programs`.
 
   Raises:
     UserError: the network does not take pictures of this size, or the devices
@@ -212,18 +211,18 @@ def measure(config: ml_collections.ConfigDict) -> Measurement:
       warm_up_seconds=tuple(seconds[:bench.warm_up]),
       seconds=tuple(seconds[bench.warm_up:]),
       load=(load, os.getloadavg()[0]), memory=memory,
-      # Last, since it takes memory of its own.
+      # Last, since it takes memory itself.
       roofline=roofline.find(device, program.dtype))
 
 
 def time_runs(compiled, arguments, *, carries: bool, runs: int) -> list[float]:
-  """Returns the seconds of each run, from the call until its results are there.
+  """Times each run, in seconds, from the call until its results are there.
 
   Args:
     compiled: the program.
-    arguments: what it takes; donated if it carries.
-    carries: whether its first result is its first argument the next time.
-    runs: how many.
+    arguments: its arguments; donated if it carries.
+    carries: whether its first result is the first argument of the next run.
+    runs: number of runs.
   """
   seconds = []
   jax.block_until_ready(arguments)
@@ -243,7 +242,7 @@ def process_peak_bytes() -> int:
 
 
 def accessed_bytes(compiled) -> int:
-  """XLA's count of what a compiled program reads and writes."""
+  """XLA's count of the bytes that a compiled program reads and writes."""
   costs = compiled.cost_analysis() or {}
   return int(costs.get('bytes accessed', 0))
 

@@ -1,4 +1,4 @@
-"""Plots of what was measured."""
+"""Plots of measurements."""
 
 import io
 import pathlib
@@ -26,7 +26,7 @@ def draw_measurement(path: pathlib.Path, measurement: Measurement) -> None:
 
 
 def draw_scaling(path: pathlib.Path, scaling: Scaling) -> None:
-  """Draws seconds by megapixels, with a line of slope 1, and their ratio."""
+  """Draws seconds over megapixels, with a line of slope 1, and their ratio."""
   figure = _make_figure(10, 4.2)
   figure.suptitle(
       f'Restoring with {scaling.network}, {scaling.dtype}, on '
@@ -77,7 +77,7 @@ def _draw_runs(axes, measurement: Measurement) -> None:
 
 
 def _draw_roofline(axes, measurement: Measurement) -> None:
-  """Of one device: what arithmetic and memory allow, and what was reached."""
+  """Draws the roofline of one device, and the speed that was reached."""
   roof, devices = measurement.roofline, measurement.devices
   work = measurement.flops / devices
   intensity = work / max(measurement.memory.accessed, 1)

@@ -1,4 +1,4 @@
-"""The programs that are measured, with the shapes of what they take."""
+"""The programs to measure, with the shapes of their arguments."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -24,19 +24,19 @@ from jaxdeblur.training.step import jit_train_step, views_to_train
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-  """A jitted function, and what it takes.
+  """A jitted function and its arguments.
 
   Attributes:
-    function: jitted.
-    arguments: shapes, types and shardings of what it takes.
-    carries: whether its first result takes the first argument's place the next
-      time, and its memory at once, as a training's state does.
-    network: the network's settings, as one reads them.
-    batch_size: pictures at a time.
-    height: of the pictures, px.
-    width: of the pictures, px.
-    parameters: how many the network has.
-    dtype: of its convolutions.
+    function: the jitted function.
+    arguments: shapes, types and shardings of its arguments.
+    carries: whether its first result is the first argument of the next run, and
+      takes over that argument's memory, like the state of a training.
+    network: the network's name and settings as text.
+    batch_size: pictures in a batch.
+    height: height of the pictures, px.
+    width: width of the pictures, px.
+    parameters: number of the network's parameters.
+    dtype: number type of its convolutions.
   """
   function: Callable[..., Any]
   arguments: tuple[Any, ...]
@@ -58,15 +58,16 @@ class Program:
             f'px, {self.dtype}')
 
   def to_json(self) -> dict[str, Any]:
-    """All but the function and what it takes."""
+    """Everything except the function and its arguments."""
     return {field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name not in ('function', 'arguments', 'carries')}
 
   def make_arguments(self) -> tuple[Any, ...]:
-    """Arrays of these shapes; no figure depends on what they hold.
+    """Makes arrays of these shapes.
 
-    But on what overflows or vanishes it may, and neither does.
+    Their values do not matter to any figure, as long as none overflows or
+    vanishes, which they do not.
     """
     return fill(self.arguments)
 
@@ -74,11 +75,11 @@ class Program:
 def make_forward(
     config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
 ) -> Program:
-  """The network as it restores: views in, a picture out.
+  """Makes the network's forward pass as in restoring: from views to a picture.
 
   Args:
-    config: `model`, `compute`, and `bench`: `batch_size` and `size` (height and
-      width, px; multiples of what the network takes).
+    config: `model`, `compute`, and `batch_size` and `size` of `bench` (height
+      and width, px; multiples of the network's `smallest_multiple`).
     devices: the first one is used.
   """
   model = create_network(config)
@@ -89,7 +90,7 @@ def make_forward(
       name: jax.ShapeDtypeStruct(
           (config.bench.batch_size, height, width, 3), jnp.float32,
           sharding=sharding) for name in model.required_views}
-  # The picture alone is asked for, as when restoring.
+  # Returns only the picture, as in restoring.
   return Program(
       jit(lambda variables, views: model.apply(variables, views).image,
           platform=devices[0].platform),
@@ -101,12 +102,12 @@ def make_forward(
 def make_step(
     config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
 ) -> Program:
-  """A step of training with its optimizer, as the training makes it.
+  """Makes a training step with its optimizer, as in training.
 
   Args:
     config: `model`, `compute`, `train`, `mesh` and `data.crop`, as for
       training.
-    devices: which share the batch, as `config.mesh` says.
+    devices: devices that share the batch, as `config.mesh` says.
   """
   train, crop = config.train, tuple(config.data.crop)
   mesh = partitioning.make_mesh(config.mesh.to_dict(), devices)
@@ -137,12 +138,12 @@ PROGRAMS = {'forward': make_forward, 'train_step': make_step}
 
 
 def create_network(config: ml_collections.ConfigDict) -> Network:
-  """The network of `config.model` that computes as `config.compute` says."""
+  """Creates the network of `config.model`, computing as in `config.compute`."""
   return Compute(**config.compute).create(config.model.to_dict())
 
 
 def describe_network(config: ml_collections.ConfigDict) -> str:
-  """The network's name and settings, as one reads them."""
+  """The network's name and settings as text."""
   settings = dict(config.model.to_dict())
   name = settings.pop('name')
   if config.compute.dynamic_conv_method != 'auto':
@@ -153,7 +154,7 @@ def describe_network(config: ml_collections.ConfigDict) -> str:
 
 
 def fill(shapes: Any) -> Any:
-  """Arrays of these shapes, for parameters that need not be any good."""
+  """Makes arrays of these shapes, for parameters that need no meaning."""
   return jax.tree.map(_fill, shapes)
 
 
@@ -178,7 +179,7 @@ def _with_sharding(array, sharding):
 
 
 def _fill(array):
-  # Means of features, halved: these neither vanish nor overflow on their way.
+  # Layers then halve means of features, which neither vanish nor overflow.
   fan_in = math.prod(array.shape[:-1]) if len(array.shape) > 1 else 50
   value = 0.5 / fan_in if jnp.issubdtype(array.dtype, jnp.floating) else 0
   return jnp.full(

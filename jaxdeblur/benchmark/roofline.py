@@ -1,4 +1,4 @@
-"""What a device could reach: arithmetic and memory traffic at their peaks."""
+"""The limits of a device: peaks of arithmetic and of memory traffic."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-_SECONDS = 1.0        # That each peak is measured for, at least.
+_SECONDS = 1.0        # Least time for measuring each peak.
 _MATRIX_SIZE = 2048
 _VECTOR_SIZE = 2 ** 25
 
@@ -17,16 +17,16 @@ class Roofline:
   """The peaks of one device.
 
   Attributes:
-    peak_flops: floating-point operations a second; a multiply-add is two.
-    bandwidth: bytes a second of main memory, reading and writing.
-    source: where both are from.
+    peak_flops: floating-point operations per second; a multiply-add is two.
+    bandwidth: bytes per second of main memory, reading and writing.
+    source: the source of both.
   """
   peak_flops: float
   bandwidth: float
   source: str
 
   def seconds(self, flops: float, accessed_bytes: float) -> float:
-    """The least time for so many operations and so many bytes."""
+    """The least time for these operations and bytes."""
     return max(flops / self.peak_flops, accessed_bytes / self.bandwidth)
 
   def bound(self, flops: float, accessed_bytes: float) -> str:
@@ -39,7 +39,7 @@ _GOOGLE = 'docs.cloud.google.com/tpu/docs/{}, peak compute (bf16) and HBM'
 _KLOCKWOOD = ('glennklockwood.com/garden/processors/{}, after the vendor\'s '
               'data sheet, SXM, without sparsity')
 
-# As JAX calls the device -> TFLOP/s in bfloat16 and in float32, GB/s, source.
+# Device's name in JAX -> TFLOP/s in bfloat16 and in float32, GB/s, source.
 # TPUs multiply float32 in bfloat16 unless told otherwise, GPUs in TF32.
 _PEAKS = {
     'TPU v4': (275, 275, 1200, _GOOGLE.format('v4')),
@@ -56,11 +56,11 @@ _PEAKS = {
 
 
 def look_up(device_kind: str, dtype: str) -> Roofline | None:
-  """The peaks of a device by its name; None if it is not in the table.
+  """Looks up the peaks of a device; None if it is not in the table.
 
   Args:
-    device_kind: as `jax.Device.device_kind`.
-    dtype: of what is multiplied, 'bfloat16' or 'float32'.
+    device_kind: the name in `jax.Device.device_kind`.
+    dtype: number type of the products, 'bfloat16' or 'float32'.
   """
   if device_kind not in _PEAKS:
     return None
@@ -70,14 +70,14 @@ def look_up(device_kind: str, dtype: str) -> Roofline | None:
 
 
 def find(device: jax.Device, dtype: str) -> Roofline:
-  """The peaks of a device: from the table, or measured in some seconds."""
+  """Finds a device's peaks in the table, or measures them in a few seconds."""
   return look_up(device.device_kind, dtype) or measure(device, dtype)
 
 
 def measure(device: jax.Device, dtype: str) -> Roofline:
-  """The fastest of some products of matrices and of some vector sums.
+  """Measures peaks by the fastest matrix product and the fastest vector sum.
 
-  What is measured is JAX on this device; another library may be faster.
+  These are the peaks of JAX on this device; another library may be faster.
   """
   put = functools.partial(jax.device_put, device=device)
   matrix = put(jnp.ones((_MATRIX_SIZE, _MATRIX_SIZE), dtype))

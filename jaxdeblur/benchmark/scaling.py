@@ -24,18 +24,19 @@ from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
 
-_SECONDS = 20.0  # For which a size is repeated, at most.
+_SECONDS = 20.0  # Longest time for repeating one size.
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-  """Restoring of a square picture.
+  """Times of restoring a square picture.
 
   Attributes:
-    side: of the picture, px.
+    side: side of the picture, px.
     tiled: whether it was restored in tiles.
-    warm_up_seconds: of one window, which compiled; None if none had to.
-    seconds: of each run.
+    warm_up_seconds: time of one window, with compilation; None if its program
+      was compiled already.
+    seconds: time of each run.
     process_peak: largest resident memory of the process so far, bytes.
   """
   side: int
@@ -55,15 +56,15 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-  """Restoring of pictures of several sizes, larger ones in tiles.
+  """Times of restoring pictures of several sizes, larger ones in tiles.
 
   Attributes:
-    network: its settings.
-    dtype: of its convolutions.
-    device: what it ran on.
-    tile: see `Restorer.restore`.
+    network: the network's name and settings.
+    dtype: number type of its convolutions.
+    device: the device.
+    tile: see `RestoreOptions`.
     load: the machine's load average (1 minute) before and after.
-    sizes: ascending.
+    sizes: the sizes, ascending.
   """
   network: str
   dtype: str
@@ -73,7 +74,7 @@ class Scaling:
   sizes: tuple[Size, ...]
 
   def describe(self) -> Iterator[str]:
-    """Yields the lines of a Markdown table, a size a row."""
+    """Yields the lines of a Markdown table, one row per size."""
     yield (f'Restoring with {self.network}, {self.dtype}, on {self.device}, '
            f'in tiles of {self.tile} px, load {self.load[0]:.1f} to '
            f'{self.load[1]:.1f}:')
@@ -97,14 +98,14 @@ class Scaling:
 def measure(config: ml_collections.ConfigDict) -> Scaling:
   """Restores square pictures of noise with a network of arbitrary parameters.
 
-  Larger pictures than `restore.tile` are restored in tiles, all of which one
-  compiled program serves, so that memory stays bounded but for the picture
-  itself. Where a size needs another program, one window is restored first, to
-  compile it; then runs are timed until `bench.repeats` or 20 s are reached.
+  Pictures larger than `restore.tile` are restored in tiles. One compiled
+  program serves all tiles, so memory is bounded, apart from the picture itself.
+  If a size needs another program, one window is restored first to compile it.
+  Then runs are timed until `bench.repeats` or 20 s are reached.
 
   Args:
-    config: `model`, `compute`, `restore.tile` (px, 0 for none), and `bench`:
-      `sizes`, px, `repeats`.
+    config: `model`, `compute`, `restore.tile` (px, 0 for none), and `sizes`
+      (px) and `repeats` of `bench`.
 
   Raises:
     UserError: there are no sizes, or no runs.
@@ -148,7 +149,7 @@ def _measure_size(restorer, side, tile, compiled, repeats) -> Size:
 
 
 def _time(restorer, picture, tile) -> float:
-  """The seconds until a picture, which is all views alike, is restored."""
+  """Times restoring in seconds; all views are the same picture."""
   names = restorer.weights.model.required_views
   views = dict.fromkeys(names, picture)
   started = time.perf_counter()
@@ -157,7 +158,7 @@ def _time(restorer, picture, tile) -> float:
 
 
 def _window(model, side, tile) -> tuple[int, ...]:
-  """Height and width of what the network sees at a time, px."""
+  """Height and width of one window, px."""
   sides = [side + -side % multiple for multiple in model.padded_multiple]
   if tile is None:
     return tuple(sides)

@@ -1,9 +1,9 @@
-"""Programs compiled for devices that are not there.
+"""Compiles programs for devices that are not there.
 
-For a TPU chip libtpu compiles on any x86-64 machine with Linux; its figures are
-those of the program that the chip would run. For NVIDIA's GPUs nothing compiles
-without one: that a program can be lowered for them is checked, and what it
-would call there is listed.
+libtpu compiles for a TPU chip on any x86-64 machine with Linux. Its figures are
+those of the program that the chip would run. Without a GPU nothing compiles for
+NVIDIA's GPUs. There we only check that a program can be lowered for them, and
+list the custom calls in it.
 """
 
 import collections
@@ -29,7 +29,7 @@ from jaxdeblur.benchmark.tpu_compilation import (
 from jaxdeblur.benchmark.tpu_program import main_memory_bytes
 from jaxdeblur.errors import UserError
 
-# A chip -> the topology of one, as libtpu knows it.
+# Chip -> topology of a single one, as libtpu names it.
 CHIPS = {
     'tpu-v5e': 'v5e:1x1',
     'tpu-v5p': 'v5p:1x1x1',
@@ -41,21 +41,21 @@ TARGETS = (*CHIPS, CUDA)
 
 @dataclasses.dataclass(frozen=True)
 class ChipCompilation:
-  """What a program takes of a TPU chip.
+  """The cost of a program on a TPU chip.
 
   Attributes:
     what: 'forward' or 'train_step'.
-    program: what was compiled.
+    program: the program.
     target: the chip, one of `CHIPS`.
-    count: multiply-adds of the program as traced.
+    count: multiply-adds of the traced program.
     xla_flops: floating-point operations by XLA's count.
-    accessed: bytes by XLA's count, which leaves kernels out and takes vector
-      memory for main memory.
+    accessed: bytes by XLA's count, which leaves kernels out and counts vector
+      memory as main memory.
     traffic: bytes to and from main memory; see `main_memory_bytes`.
-    argument_bytes: of what it is given.
-    temporary_bytes: beside.
-    compile_seconds: that libtpu took.
-    roofline: of the chip.
+    argument_bytes: size of its arguments.
+    temporary_bytes: size of its temporaries.
+    compile_seconds: time that libtpu took to compile.
+    roofline: the peaks of the chip.
   """
   what: str
   program: Program
@@ -71,11 +71,11 @@ class ChipCompilation:
 
   @property
   def roofline_seconds(self) -> float:
-    """The least time that arithmetic and traffic imply."""
+    """The least time that arithmetic and traffic allow."""
     return self.roofline.seconds(2 * self.count.macs(), self.traffic)
 
   def describe(self) -> Iterator[str]:
-    """Yields the lines of a Markdown table, a figure a row."""
+    """Yields the lines of a Markdown table, one row per figure."""
     program, roof = self.program, self.roofline
     yield f'{self.what} of {program.title}, compiled for {self.target}:'
     yield '| figure | value |'
@@ -119,10 +119,10 @@ class CudaLowering:
 
   Attributes:
     what: 'forward' or 'train_step'.
-    program: what was lowered.
+    program: the program.
     count: its multiply-adds.
     custom_calls: name -> how often the lowered program calls it.
-    seconds: that lowering took.
+    seconds: time that lowering took.
   """
   what: str
   program: Program
@@ -131,7 +131,7 @@ class CudaLowering:
   seconds: float
 
   def describe(self) -> Iterator[str]:
-    """Yields sentences."""
+    """Yields sentences on the lowered program."""
     yield (f'{self.what} of {self.program.title}, lowers for cuda, in '
            f'{self.seconds:.1f} s.')
     calls = [f'{name} ({times})' for name, times in self.custom_calls.items()]
@@ -148,11 +148,11 @@ def compile_for_chip(
     config: ml_collections.ConfigDict,
     compiler_options: Mapping[str, Any] | None = None,
 ) -> ChipCompilation:
-  """Compiles what `config.bench.what` names for the chip `bench.target`.
+  """Compiles the program `config.bench.what` for the chip `bench.target`.
 
   Args:
-    config: `bench`, and what the program needs; see `programs`.
-    compiler_options: XLA's.
+    config: `bench`, and the sections that the program reads; see `programs`.
+    compiler_options: options of XLA.
 
   Raises:
     UserError: the program takes more memory than the chip has.
@@ -181,10 +181,10 @@ def compile_for_chip(
 
 
 def lower_for_cuda(config: ml_collections.ConfigDict) -> CudaLowering:
-  """Lowers what `config.bench.what` names for NVIDIA's GPUs.
+  """Lowers the program `config.bench.what` for NVIDIA's GPUs.
 
   Args:
-    config: `bench`, and what the program needs; see `programs`.
+    config: `bench`, and the sections that the program reads; see `programs`.
 
   Raises:
     UserError: the program cannot run on a GPU.

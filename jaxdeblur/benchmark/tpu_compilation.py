@@ -1,7 +1,7 @@
-"""What a train step takes on a TPU slice, compiled without one.
+"""Compiles a train step for a TPU slice, without having one.
 
 The package libtpu compiles for a described topology on any x86-64 machine with
-Linux; its figures are those of the program that a TPU would run.
+Linux. Its figures are those of the program that a TPU would run.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from jaxdeblur.errors import MissingPackageError, UserError
 from jaxdeblur.memory import is_out_of_memory
 from jaxdeblur.suggestion import choose_one
 
-# Name -> topology as libtpu knows it, and memory of a chip in GB (the vendor's
-# system architecture pages).
+# Name -> topology as libtpu names it, and memory of a chip in GB (from the
+# vendor's system architecture pages).
 SLICES = {
     'v4-8': ('v4:2x2x1', 32),
     'v5e-1': ('v5e:1x1', 16),
@@ -32,17 +32,17 @@ SLICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Compilation:
-  """What a compiled train step takes of each chip.
+  """The memory that a compiled train step takes on each chip.
 
   Attributes:
     target: name of the slice.
-    chips: how many it has.
-    batch_size: pictures a step, of all chips.
-    crop: height and width of these, px.
-    argument_bytes: state and batch.
-    temporary_bytes: beside them.
-    memory_bytes: what a chip has.
-    seconds: that compiling took.
+    chips: number of its chips.
+    batch_size: pictures in a step, over all chips.
+    crop: height and width of the pictures, px.
+    argument_bytes: size of state and batch.
+    temporary_bytes: size of the temporaries.
+    memory_bytes: memory of a chip.
+    seconds: time that compiling took.
   """
   target: str
   chips: int
@@ -106,10 +106,10 @@ def compile_train_step(config: ml_collections.ConfigDict) -> Compilation:
 
 @contextlib.contextmanager
 def fitting(problem: str, advice: str) -> Iterator[None]:
-  """Says of a compilation that needs too much memory what it needs.
+  """Turns a compilation's lack of memory into a sentence.
 
   Raises:
-    UserError: the problem, what the compiler says of it, and the advice.
+    UserError: the problem, the compiler's message, and the advice.
   """
   try:
     yield
@@ -120,20 +120,20 @@ def fitting(problem: str, advice: str) -> Iterator[None]:
 
 
 def describe_devices(topology: str) -> list[Any]:
-  """Devices that are not there, but can be compiled for.
+  """Describes devices to compile for, which need not be there.
 
   Args:
-    topology: as libtpu knows it, such as 'v5e:2x2'.
+    topology: as libtpu names it, such as 'v5e:2x2'.
 
   Raises:
     MissingPackageError: libtpu is not installed.
   """
-  # It looks for a TPU's metadata server otherwise, for minutes, and lets one
-  # process use it at a time.
+  # Otherwise libtpu looks for a TPU's metadata server for minutes, and lets
+  # only one process use it at a time.
   os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
   os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
   from jax.experimental import topologies
-  # A host has four chips unless it is said to have one.
+  # By default a host has four chips.
   alone = set(topology.partition(':')[2].split('x')) == {'1'}
   options = {'chips_per_host_bounds': (1, 1, 1)} if alone else {}
   if topology.startswith('v4:'):  # Both cores of a chip, as on a TPU VM.
@@ -148,6 +148,6 @@ def describe_devices(topology: str) -> list[Any]:
 
 
 def first_lines(error: Exception) -> str:
-  """What an error says, in one line, cut where it gets long."""
+  """An error's message in one line, cut if it is long."""
   return ' '.join(str(error).split())[:300]
 

@@ -1,10 +1,10 @@
-"""What a program compiled for a TPU moves to and from its main memory."""
+"""The main memory traffic of a program compiled for a TPU."""
 
 from collections.abc import Mapping
 import re
 
 _BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 's32': 4, 'u32': 4, 'f32': 4}
-# These name what is there already, or wait for it.
+# These instructions only name arrays that exist already, or wait for them.
 _FREE = re.compile(
     '(parameter|constant|bitcast|tuple|get-tuple-element|.*-done)$')
 _INSTRUCTION = re.compile(
@@ -18,21 +18,21 @@ _ARRAY = re.compile(r'(\w+)\[([\d,]*)\](\{[^}]*\})?')
 def main_memory_bytes(text: str) -> int:
   """Adds up the operands and results of a program's instructions.
 
-  XLA's own 'bytes accessed' counts nothing of a kernel, and counts arrays that
-  it keeps in vector memory (layouts with S(1)) like all others. Here a kernel
-  is taken to read its operands and write its results once each, and a fusion
-  to read all of its operands. A loop counts as often as it runs, once if the
-  text does not say how often.
+  XLA's own 'bytes accessed' leaves kernels out, and counts arrays in vector
+  memory (layouts with S(1)) like all others. Here we assume that a kernel reads
+  its operands and writes its results once each, and that a fusion reads all of
+  its operands. A loop counts as often as it runs, or once if the text does not
+  say how often.
 
   Args:
-    text: the compiled program, as `compiled.as_text()` gives it.
+    text: the compiled program, from `compiled.as_text()`.
   """
   computations, entry = _split(text)
   return _add_up(entry, computations)
 
 
 def _split(text: str) -> tuple[Mapping[str, list[str]], str]:
-  """The lines of each computation by name, and the name of the first to run."""
+  """Splits a program into computations; also names the first one to run."""
   computations, entry, lines = {}, '', []
   for line in text.splitlines():
     if found := _COMPUTATION.match(line):
@@ -59,7 +59,7 @@ def _add_up(name: str, computations: Mapping[str, list[str]]) -> int:
           _BODY.search(line)[1], computations)
       continue
     total += _in_main_memory(result)
-    # What starts a copy has its operand among its results.
+    # An instruction that starts a copy has its operand among its results.
     if not operation.endswith('-start'):
       total += sum(_in_main_memory(arrays.get(operand, ''))
                    for operand in re.findall(r'%[\w.-]+', operands))

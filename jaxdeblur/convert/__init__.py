@@ -1,10 +1,10 @@
-"""Weights of other programs, as ours.
+"""Converts weights of other programs to ours.
 
   from jaxdeblur.convert import torch_NETWORK
   variables = torch_NETWORK.convert(state_dict)
 
-where NETWORK is the name of any registered network whose published weights are
-known; see `published.PublishedWeights`.
+NETWORK is the name of any registered network that declares the names of its
+published weights; see `published.PublishedWeights`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _PREFIX = 'torch_'
 def __getattr__(name: str) -> Any:
   if not name.startswith(_PREFIX):
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  # Imported here: to read a file of weights needs no network.
+  # Imported here, since reading a file of weights needs no network.
   from jaxdeblur.convert.published import PublishedWeights
   from jaxdeblur.errors import UserError
   try:

@@ -1,8 +1,8 @@
-"""SqueezeNet's weights: Caffe's, as .npz <-> our Flax variables.
+"""SqueezeNet's weights: Caffe's as .npz -> our Flax variables.
 
-Caffe orders a kernel's axes as PyTorch does: [out, in, row, column]. That,
-and that channels are blue, green, red, shows in the classes it gives to
-photographs (tests/feature_networks_test.py).
+Caffe orders a kernel's axes like PyTorch: [out, in, row, column]. Its channels
+are blue, green, red. The classes of photographs confirm both
+(tests/feature_networks_test.py).
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ def convert(arrays: Mapping[str, Any]) -> dict:
   """Turns Caffe's weights into variables of `SqueezeNet`.
 
   Args:
-    arrays: {Caffe's name: array}, such as 'fire2__conv1x1_1_w'; what
-      classifies, `conv_final`, is left out.
+    arrays: {Caffe's name: array}, such as 'fire2__conv1x1_1_w'; the classifier,
+      `conv_final`, is left out.
 
   Returns:
     {'params': ...}, nested dicts of float32 arrays.
 
   Raises:
-    UserError: names are missing, unknown or misshapen, all of them listed.
+    UserError: names are missing, unknown or misshapen; it lists all of them.
   """
   # The table's names end in .weight and .bias.
   features = {name[:-2] + _ENDINGS.get(name[-2:], name[-2:]): array
@@ -47,6 +47,6 @@ def convert(arrays: Mapping[str, Any]) -> dict:
 
 
 def settings(arrays: Mapping[str, Any]) -> dict[str, Any]:
-  """Names the network."""
+  """The network's name as settings."""
   del arrays
   return {'name': 'squeezenet'}

@@ -1,4 +1,4 @@
-"""Weights of other programs, and of ours, into folders of weights."""
+"""Converts weights of other programs, or our checkpoints, to weight folders."""
 
 from collections.abc import Mapping
 import pathlib
@@ -16,7 +16,7 @@ from jaxdeblur.errors import UserError
 from jaxdeblur.metrics import lpips
 from jaxdeblur.models import registry
 
-# A layer that the weights of a feature network have -> what converts them.
+# A layer in the weights of a feature network -> the module that converts them.
 _FEATURE_NETWORKS = {
     'features.0.weight': torch_vgg19, 'conv1_w': caffe_squeezenet}
 
@@ -33,19 +33,19 @@ def convert_file(
   reads.
 
   Args:
-    source: the published network's weights (.pth, .npz or .safetensors with
-      PyTorch's names), torchvision's of VGG-19, or a checkpoint of ours, of
-      which only the weights are taken.
+    source: a network's published weights (.pth, .npz or .safetensors with
+      PyTorch's names), torchvision's weights of VGG-19, or a checkpoint of
+      ours, of which only the weights are taken.
     output: the folder; it must not exist yet.
-    dtype: of the parameters on disk; 'float16' halves the size.
-    heads: the file of LPIPS's heads, where the source is AlexNet.
+    dtype: number type of the parameters on disk; 'float16' halves the size.
+    heads: the file of LPIPS's heads, if the source is AlexNet.
 
   Returns:
     A sentence on what was written.
 
   Raises:
-    UserError: the source is missing, damaged or another
-      network's, or the output exists.
+    UserError: the source is missing, damaged or of another network, or the
+      output exists.
   """
   if source.is_dir():
     weights = checkpoints.load_weights(source)
@@ -71,7 +71,7 @@ def _convert_lpips(state_dict, heads, output) -> str:
 
 
 def _choose_converter(state_dict: Mapping[str, Any]) -> Any:
-  """Tells the networks apart by the names of their layers."""
+  """Chooses the converter by the names of the layers."""
   names = {name.removeprefix('module.') for name in state_dict}
   for layer, converter in _FEATURE_NETWORKS.items():
     if layer in names:

@@ -1,4 +1,4 @@
-"""Carries weights between PyTorch's names and Flax's, by a network's table.
+"""Converts weights between PyTorch's names and Flax's, by a network's table.
 
 A network declares its table; see `models.published_names`.
 """
@@ -16,14 +16,14 @@ from jaxdeblur.models.published_names import Parameter, Table
 
 
 class Place(NamedTuple):
-  """Where an array of PyTorch's belongs in Flax."""
+  """The place in Flax of an array from PyTorch."""
   path: tuple[str, ...]
   parameter: Parameter
   torch_shape: tuple[int, ...]
 
 
 def places(table: Table, variables: Mapping) -> dict[str, Place]:
-  """Names every array of a network as PyTorch does.
+  """Finds the PyTorch name of every array of a network.
 
   Args:
     table: the network's map.
@@ -33,8 +33,7 @@ def places(table: Table, variables: Mapping) -> dict[str, Place]:
     {PyTorch name: its place in Flax}, in the table's order.
 
   Raises:
-    UserError: the table lacks a row for one of the arrays, or gives two of
-      them one name.
+    UserError: the table lacks a row for an array, or gives two arrays one name.
   """
   found = {}
   for path, array in traverse_util.flatten_dict(dict(variables)).items():
@@ -61,7 +60,7 @@ def convert(
     state_dict: {PyTorch name: array}, as `clean` returns it.
     table: the network's map.
     variables: shapes of the network's variables (`jax.eval_shape`).
-    network: what errors call the network.
+    network: the network's name in errors.
 
   Returns:
     Nested dicts of float32 arrays, shaped like `variables`.
@@ -98,7 +97,7 @@ def convert(
 def revert(variables: Mapping, table: Table) -> dict[str, np.ndarray]:
   """Turns a network's variables into PyTorch's arrays: `convert`, backwards.
 
-  Gradients, and whatever else is shaped like the variables, revert as well.
+  It also works for gradients, and for anything else shaped like the variables.
 
   Returns:
     {PyTorch name: array of the variable's type}, in the table's order.
@@ -117,7 +116,7 @@ def clean(state_dict: Mapping) -> dict[str, np.ndarray]:
   """Drops the 'module.' that a parallel wrapper puts before every name.
 
   Raises:
-    UserError: it is empty, or it holds dicts of arrays instead of arrays.
+    UserError: the dict is empty, or holds dicts of arrays instead of arrays.
   """
   if not state_dict:
     raise UserError('The weights are empty: no names, no arrays.')
@@ -136,7 +135,7 @@ def clean(state_dict: Mapping) -> dict[str, np.ndarray]:
 
 
 def shapes_of(module, *inputs) -> dict:
-  """Shapes of the variables that a module has for inputs of these shapes."""
+  """Shapes of a module's variables for inputs of these shapes."""
   return jax.eval_shape(module.init, jax.random.key(0), *inputs)
 
 
@@ -157,7 +156,7 @@ def _name(table, path):
 
 
 def _torch_numbers(numbers, words):
-  """Recounts Flax's numbers as PyTorch does; None if one of them has no row."""
+  """Converts Flax's numbers to PyTorch's; None if one of them has no row."""
   recounted = {}
   for word, number in words.items():
     backwards = {b: a for a, b in numbers.get(word, {}).items()}

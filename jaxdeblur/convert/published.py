@@ -1,4 +1,4 @@
-"""A network's published weights, to our variables and back."""
+"""Converts a network's published weights to our variables and back."""
 
 from collections.abc import Mapping
 import functools
@@ -18,7 +18,7 @@ class PublishedWeights:
   """Converts the published weights of one network.
 
   Attributes:
-    name: the network's, as in the registry.
+    name: the network's name in the registry.
     TABLE: its map of names.
   """
 
@@ -42,8 +42,8 @@ class PublishedWeights:
   def convert(self, state_dict: Mapping[str, Any]) -> dict:
     """Turns published PyTorch weights into the network's variables.
 
-    The network's settings are read off the names and shapes, see `settings`.
-    The 'module.' of a parallel wrapper may stand before every name.
+    The network's settings are read from the names and shapes; see `settings`.
+    All names may begin with the 'module.' of a parallel wrapper.
 
     Args:
       state_dict: {PyTorch name: array of any float type}; `weights_file.read`
@@ -54,8 +54,8 @@ class PublishedWeights:
       float32 arrays, for `registry.create(**settings(state_dict))`.
 
     Raises:
-      UserError: names are missing, unknown or misshapen, all of them listed; or
-        the dict is empty or wrapped in another.
+      UserError: names are missing, unknown or misshapen, and it lists all of
+        them; or the dict is empty or wrapped in another.
     """
     state_dict = names.clean(state_dict)
     try:
@@ -63,7 +63,7 @@ class PublishedWeights:
     except UserError:
       if self._published.fallback is None:
         raise
-      # Reported with all else that is wrong.
+      # `names.convert` reports this with everything else that is wrong.
       settings = dict(self._published.fallback)
     described = ', '.join(f'{key} {value}' for key, value in settings.items())
     return names.convert(
@@ -77,12 +77,12 @@ class PublishedWeights:
       {PyTorch name: array of the variable's type}.
 
     Raises:
-      UserError: the variables are another network's.
+      UserError: the variables are of another network.
     """
     return names.revert(variables, self.TABLE)
 
   def settings(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Tells which network the weights are for: what `registry.create` takes.
+    """Reads the network's name and settings, as for `registry.create`.
 
     Raises:
       UserError: the first layer is missing or fits no such network.
@@ -112,7 +112,7 @@ def _shapes(name: str, settings: tuple[tuple[str, Any], ...]) -> dict:
 
 
 def recognise(state_dict: Mapping[str, Any]) -> PublishedWeights | None:
-  """Tells whose published weights these are, by a layer that all have."""
+  """Recognises a network's published weights by a layer that all have."""
   known = {name.removeprefix('module.') for name in state_dict}
   for name in registry.names():
     published = registry.get(name).published

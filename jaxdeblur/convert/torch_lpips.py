@@ -1,9 +1,9 @@
 """LPIPS's weights: torchvision's AlexNet and the heads -> our variables.
 
-They come in two files, AlexNet's as torchvision saves it ('features.0.weight')
+They come in two files: AlexNet as torchvision saves it ('features.0.weight'),
 and the heads as LPIPS's authors publish them for version 0.1
-('lin0.model.1.weight'), or in one, the state dict of the whole metric
-('net.slice1.0.weight' and the heads).
+('lin0.model.1.weight'). Or they come in one file, the state dict of the whole
+metric ('net.slice1.0.weight' and the heads).
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ TABLE = Table(
         ('lin{head}.model.1', 'head{head}', _HEAD),
     ],
     numbers={
-        # In PyTorch activations and maxima are counted, too.
+        # PyTorch also counts activations and maxima.
         'layer': {0: 1, 3: 2, 6: 3, 8: 4, 10: 5},
         'head': {0: 1, 1: 2, 2: 3, 3: 4, 4: 5},
     },
@@ -42,10 +42,10 @@ def is_lpips(state_dict: Mapping[str, Any]) -> bool:
 
 
 def convert(state_dict: Mapping[str, Any]) -> dict:
-  """Turns AlexNet's weights and the heads, in one dict, into `Lpips`'s.
+  """Turns AlexNet's weights and the heads into variables of `Lpips`.
 
   Args:
-    state_dict: {PyTorch name: array}, of one file or of both together.
+    state_dict: {PyTorch name: array}, from one file or from both together.
 
   Returns:
     {'params': ...}, nested dicts of float32 arrays.
@@ -69,10 +69,10 @@ def convert(state_dict: Mapping[str, Any]) -> dict:
 
 
 def _rename(name: str) -> str:
-  """Calls AlexNet's layers as torchvision does; 'net.slice2.3' is one."""
+  """Gives AlexNet's layers, such as 'net.slice2.3', torchvision's names."""
   return re.sub(r'^net\.slice\d\.', 'features.', name)
 
 
 def _is_left_out(name: str) -> bool:
-  """AlexNet's classifier, LPIPS's constants, and its heads' second names."""
+  """Whether it is of the classifier, a constant, or a head's second name."""
   return name.startswith(('classifier.', 'scaling_layer.', 'lins.'))

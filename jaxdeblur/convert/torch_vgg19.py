@@ -9,7 +9,7 @@ from jaxdeblur.convert import names
 from jaxdeblur.models.feature_networks import VGG19, abstract_variables
 from jaxdeblur.models.published_names import CONV, Table
 
-# PyTorch counts activations and poolings as layers, too.
+# PyTorch also counts activations and poolings as layers.
 TABLE = Table(
     rows=[
         # PyTorch layer, Flax path, kind.
@@ -38,15 +38,15 @@ def convert(state_dict: Mapping[str, Any]) -> dict:
   """Turns torchvision's weights into variables of `VGG19`.
 
   Args:
-    state_dict: {PyTorch name: array of any float type}; what classifies,
+    state_dict: {PyTorch name: array of any float type}; the classifier,
       `classifier.*`, is left out.
 
   Returns:
     {'params': ...}, nested dicts of float32 arrays.
 
   Raises:
-    UserError: names are missing, unknown or misshapen, all of them listed; or
-      the dict is empty or wrapped in another.
+    UserError: names are missing, unknown or misshapen, and it lists all of
+      them; or the dict is empty or wrapped in another.
   """
   features = {name: array for name, array in names.clean(state_dict).items()
               if not name.startswith('classifier.')}
@@ -59,7 +59,7 @@ def revert(variables: Mapping) -> dict[str, np.ndarray]:
 
 
 def settings(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Names the network."""
+  """The network's name as settings."""
   del state_dict
   return {'name': 'vgg19'}
 

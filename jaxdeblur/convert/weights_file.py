@@ -1,4 +1,4 @@
-"""Weight files: .npz, .safetensors, and PyTorch's own where it is installed."""
+"""Reads weight files: .npz, .safetensors, and PyTorch's if it is installed."""
 
 from collections.abc import Mapping
 import os
@@ -20,22 +20,22 @@ _TORCH_SUFFIXES = ('.pth', '.pt', '.ckpt')
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Reads a file of named arrays, such as a PyTorch state dict.
 
-  .npz and .safetensors need nothing else; .pth, .pt and .ckpt need PyTorch,
-  which is imported only for them. No pickled code is ever run. Of a training
-  checkpoint, whose weights are under 'state_dict', only these are read.
+  .npz and .safetensors need nothing else. .pth, .pt and .ckpt need PyTorch,
+  which is imported only for them. No pickled code is ever run. From a training
+  checkpoint, only the weights under 'state_dict' are read.
 
   Args:
-    path: the file; its suffix tells the format.
+    path: the file; its suffix says the format.
 
   Returns:
-    {name: array}, in the file's order; floats of any width become float32,
-    whole numbers keep their type.
+    {name: array}, in the file's order. Floats of any width become float32;
+    integers keep their type.
 
   Raises:
     MissingFileError: there is no such file.
-    UserError: the suffix is another, the file is damaged, or it holds anything
-      but arrays of numbers; pickled Python objects are refused.
-    MissingPackageError: the file is PyTorch's, and PyTorch is not installed.
+    UserError: the suffix is unknown, the file is damaged, or it holds anything
+      but arrays of numbers. Pickled Python objects are refused.
+    MissingPackageError: the file needs PyTorch, which is not installed.
   """
   path = pathlib.Path(path)
   suffix = path.suffix.lower()
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path):
-  # Asked first, because numpy takes any other file for a pickle or an .npy.
+  # Checked first, because NumPy takes any other file for a pickle or an .npy.
   if not zipfile.is_zipfile(path):
     raise _damaged(path)
   try:
@@ -74,14 +74,14 @@ def _read_npz(path):
 def _read_safetensors(path):
   try:
     return safetensors.numpy.load_file(path)
-  # KeyError: a type of number that numpy has none for.
+  # KeyError: a number type that NumPy lacks.
   except (safetensors.SafetensorError, OSError, KeyError) as error:
     raise _damaged(path) from error
 
 
 def _read_torch(path):
   try:
-    import torch  # Here, and not above: only these files need it.
+    import torch  # Imported here, since only these files need it.
   except ImportError as error:
     raise MissingPackageError(
         f'{path} is a PyTorch file, and PyTorch is not installed: pip install '
@@ -91,7 +91,7 @@ def _read_torch(path):
     content = torch.load(path, map_location='cpu', weights_only=True)
   except pickle.UnpicklingError as error:
     raise _pickled(path) from error
-  # A damaged file fails in whatever reads it first: zip, pickle, tensors.
+  # A damaged file may fail anywhere: as zip, pickle or tensors.
   except Exception as error:
     raise _damaged(path) from error
   if isinstance(content, Mapping) and isinstance(
@@ -113,7 +113,7 @@ def _read_torch(path):
 
 
 def _to_numpy(tensor, torch):
-  # NumPy has no bfloat16, so floats are widened before they are handed over.
+  # NumPy has no bfloat16, so floats are widened first.
   tensor = tensor.detach()
   if tensor.is_floating_point():
     tensor = tensor.to(torch.float32)

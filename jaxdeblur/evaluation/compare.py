@@ -14,7 +14,7 @@ from jaxdeblur.evaluation.result import Result, format_markdown, read
 from jaxdeblur.metrics.metric import Metric, find
 
 _RESAMPLES = 10_000
-_SAME_INPUT = 1e-3  # Relative; one input may score so differently elsewhere.
+_SAME_INPUT = 1e-3  # Relative; two machines may differ by this on one input.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Convolutions whose gradients are fast on a CPU as well.
 
-XLA's gradient of a convolution's kernel is a convolution with a kernel as large
-as the picture. On a CPU that takes several times as long as the convolution
-itself, the more so the larger the picture; here it is a sum of products of
-matrices over bands of rows, and the same sum. Of a transposed convolution XLA's
-is slower still, and here that of the convolution which it transposes. On one
-core of a Xeon with AVX-512, 8 pictures, in ms of the core:
+XLA's gradient to a convolution's kernel is a convolution with a kernel as large
+as the picture. On a CPU it takes several times as long as the convolution
+itself, and the ratio grows with the picture. Here the same sum is computed as
+products of matrices over bands of rows. For transposed convolutions XLA is
+slower still; here they use the gradient of the convolution that they transpose.
+On one core of a Xeon with AVX-512, 8 pictures, in ms of the core:
 
 | kernel | features | picture [px] | XLA | here |
 | --- | --- | --- | ---: | ---: |
@@ -14,7 +14,7 @@ core of a Xeon with AVX-512, 8 pictures, in ms of the core:
 | 3 x 3 | 32 to 32 | 48 x 48 | 6 | 4 |
 | 4 x 4, transposed | 32 to 16 | 48 x 48 | 251 | 8 |
 
-(the last with the gradient to the pictures).
+The last row includes the gradient to the pictures.
 """
 
 import functools
@@ -27,11 +27,11 @@ from jaxtyping import Array, Float
 
 from jaxdeblur.ops.linear import apply_linear
 
-# What a band's patches may take, in values: half a MiB, which stays in a core's
-# cache. Of 2 ** 16 to 2 ** 20 the fastest for 3 to 64 channels.
+# Largest number of values in a band's patches: half a MiB, which stays in a
+# core's cache. It was the fastest of 2 ** 16 to 2 ** 20 for 3 to 64 channels.
 _BAND_VALUES = 2 ** 17
 
-# Of a picture: below, XLA's own is as fast.
+# For smaller pictures, XLA's own gradient is as fast.
 _FEWEST_PIXELS = 100
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -48,8 +48,8 @@ def conv(
 
   Args:
     x: pictures.
-    kernel: of the same type.
-    strides: of rows and columns.
+    kernel: the kernel, of the same type.
+    strides: strides along rows and columns.
     padding: zeros before and after rows, and columns.
 
   Returns:
@@ -82,7 +82,7 @@ def _differentiate(strides, padding, primals, tangents):
 
 
 def _add(slopes):
-  """Adds one slope, or two; there is one at least."""
+  """Adds one or two slopes."""
   return functools.reduce(jnp.add, slopes)
 
 
@@ -93,9 +93,10 @@ conv.defjvp(_differentiate, symbolic_zeros=True)
 def add_bias(
     x: Float[Array, 'b h w d'], bias: Float[Array, ' d']
 ) -> Float[Array, 'b h w d']:
-  """Adds a number for each feature, of the same type; the gradient is a sum.
+  """Adds a number of the same type to each feature.
 
-  XLA's sums over pictures are slow on a CPU; there it is a product with ones.
+  The gradient is a sum over pictures. XLA's sums are slow on a CPU, so it is
+  computed there as a product with ones.
   """
   return x + bias[None, None, None]
 
@@ -135,12 +136,12 @@ add_bias.defjvp(_differentiate_sum, symbolic_zeros=True)
 def up_conv(
     x: Float[Array, 'b h w c'], kernel: Float[Array, '4 4 c d']
 ) -> Float[Array, 'b 2*h 2*w d']:
-  """The transposed convolution, of stride 2, that doubles pictures' size.
+  """Doubles pictures' size by a transposed convolution of stride 2.
 
   Args:
     x: pictures.
-    kernel: of the same type, laid out as that of `flax.linen.ConvTranspose`
-      with the padding 'SAME'.
+    kernel: the kernel, of the same type, laid out as in
+      `flax.linen.ConvTranspose` with the padding 'SAME'.
 
   Returns:
     The sums.
@@ -159,7 +160,7 @@ def _up_convolve(x, kernel):
 def _up_in_phases(x, kernel):
   """Convolves with 2 x 2 taps for each of the four phases of the result.
 
-  Three times as fast on a CPU as a convolution of pictures with zeros between.
+  On a CPU it is three times as fast as a convolution with zeros between pixels.
   """
   batch, height, width, channels = x.shape
   features = kernel.shape[-1]
@@ -168,7 +169,7 @@ def _up_in_phases(x, kernel):
       0, 2, 4, 1, 3, 5).reshape(2, 2, channels, 4 * features)
   phases = _convolve(x, taps, (1, 1), ((1, 1), (1, 1))).reshape(
       batch, height + 1, width + 1, 2, 2, features)
-  # The second phase's pixel lies right of, and below, that of its taps.
+  # The second phase's pixel lies to the right of that of its taps, and below.
   rows = [
       jnp.stack([phases[:, i:i + height, j:j + width, i, j] for j in (0, 1)],
                 axis=3)
@@ -178,7 +179,7 @@ def _up_in_phases(x, kernel):
 
 
 def _differentiate_up(primals, tangents):
-  """What it transposes maps cotangents to pictures such as x."""
+  """The convolution that it transposes maps cotangents to pictures like x."""
   (x, kernel), (to_x, to_kernel) = primals, tangents
   strides, padding = (2, 2), ((1, 1), (1, 1))
   transposed_type = jax.eval_shape(_transpose, kernel)
@@ -240,11 +241,11 @@ def kernel_gradient(
   """The gradient of `conv` to its kernel, summed in bands of rows.
 
   Args:
-    x: what was convolved.
+    x: the input of the convolution.
     cotangent: the gradient to the convolution's result.
     size: height and width of the kernel.
-    strides: of the convolution.
-    padding: of the convolution.
+    strides: strides of the convolution.
+    padding: padding of the convolution.
 
   Returns:
     The gradient, in float32 at least.
@@ -254,7 +255,7 @@ def kernel_gradient(
   taps = size[0] * size[1] * channels
   most = max(1, _BAND_VALUES // (columns * taps))
   number = -(-rows // most)
-  band = -(-rows // number)  # Alike, so that little is filled up.
+  band = -(-rows // number)  # Equal bands, so that padding is small.
   height = (band - 1) * strides[0] + size[0]
   last = (number - 1) * band * strides[0] + height
   (top, _), (left, _) = padding
@@ -264,7 +265,7 @@ def kernel_gradient(
   precise = jnp.promote_types(x.dtype, jnp.float32)
 
   def add_band(total, index):
-    # Of one picture, so that its rows follow each other in memory.
+    # A band is of one picture, so that its rows are adjacent in memory.
     picture, row = index // number, index % number * band
     seen = lax.dynamic_slice(
         x, (picture, row * strides[0], 0, 0), (1, height, width, channels))[0]
@@ -285,7 +286,7 @@ def kernel_gradient(
 
 
 def _place(x, start, size):
-  """Pads with zeros before, and pads or cuts behind, to a height and width."""
+  """Pads with zeros at the start, and pads or cuts at the end, to a size."""
   (top, left), (height, width) = start, size
   return lax.pad(x, jnp.zeros((), x.dtype), (
       (0, 0, 0), (top, height - top - x.shape[1], 0),

@@ -11,15 +11,16 @@ def cost_volume(
     right: Float[Array, 'b h w c'],
     shifts: Sequence[int] = (0, 1, 2, 3),
 ) -> Float[Array, 'b d h w c2']:
-  """Stacks left features and the right ones shifted by each of `shifts`.
+  """Stacks left features with right ones, which are shifted by each shift.
 
-  volume[d, y, x] = [left[y, x], right[y, x - shifts[d]]], and 0 where that
-  lies outside the picture (K3DN, Tab. 13; zeros as LEAStereo has them).
+  volume[d, y, x] = [left[y, x], right[y, x - shifts[d]]], and 0 where the
+  latter lies outside the picture (K3DN, Tab. 13; zeros as in LEAStereo).
 
   Args:
     left: features of the left view.
     right: features of the right view.
-    shifts: in pixels; positive: the right view's content lies to the left.
+    shifts: shifts in pixels; positive if the right view's content lies to the
+      left.
 
   Returns:
     The volume; left channels first.

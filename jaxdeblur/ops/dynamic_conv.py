@@ -25,40 +25,42 @@ def dynamic_conv(
   """Filters each pixel's neighbourhood with that pixel's kernel.
 
   out[y, x, c] = sum_ij kernels[y, x, k i + j] image[y + i - r, x + j - r, c]
-  with r = k // 2, i the row offset and j the column offset: a correlation, one
-  kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3, dynconv).
-  Beyond its border the image repeats its edge. Sums in float32, or in float64
-  if an input is, and returns the image's type. Differentiable backwards
-  (`jax.grad`) and forwards (`jax.jvp`), but by 'pallas' only backwards.
+  with r = k // 2, i the row offset and j the column offset. It is a correlation
+  with one kernel for all channels, not normalised (Ruan et al. 2022, Tab. S3,
+  dynconv). Beyond its border the image repeats its edge. Sums are in float32,
+  or in float64 if an input is; the result has the image's type. It can be
+  differentiated backwards (`jax.grad`) and forwards (`jax.jvp`), with 'pallas'
+  only backwards.
 
   Args:
     image: the picture, any number of channels, any range.
     kernels: a flattened k x k kernel for each pixel, k odd.
-    method: 'taps' adds k * k shifted products and never holds more than the
-      kernels themselves; 'unfold' gathers each pixel's k * k neighbours and
-      contracts them with an einsum, which is the definition made readable and
-      costs k * k copies of the image; 'pallas' is a kernel for TPUs or one for
-      NVIDIA GPUs that reads image and kernels once, on a CPU the former
-      interpreted, slowly, for tests; 'auto' is 'taps' everywhere: the TPU's
-      kernel has only been compiled, not run on one, and the GPU's, which is
-      faster, rests on what JAX will remove (docs/performance.md has the
-      figures).
+    method: how to compute it. 'taps' adds k * k shifted products, one for each
+      place in the kernel (a tap), and holds no more than the kernels. 'unfold'
+      gathers each pixel's k * k neighbours and contracts them with an einsum:
+      it is the readable definition, and needs k * k copies of the image.
+      'pallas' runs a kernel for TPUs, or one for NVIDIA GPUs, that reads image
+      and kernels once; on a CPU it interprets the TPU's kernel, which is slow,
+      for tests. 'auto' is 'taps' everywhere: the TPU's kernel has only been
+      compiled and not run on a TPU, and the GPU's kernel, which is faster,
+      depends on a part of JAX that will be removed (figures in
+      docs/performance.md).
 
   Returns:
     The filtered image, of the image's shape and type.
 
   Raises:
     UserError: the kernels are not square and odd, their batch, height or width
-      is not the image's, or the method is unknown; or 'pallas' is asked for
-      with float64, or with kernels or channels too many for a TPU's vector
-      memory.
+      differs from the image's, or the method is unknown; or the method is
+      'pallas' with float64, or with more kernel values or channels than fit a
+      TPU's vector memory.
   """
   size = _kernel_size(image.shape, kernels.shape)
   if method not in METHODS:
     raise UserError(
         f'Unknown dynamic convolution method {method!r}: choose one of '
         f'{", ".join(METHODS)}.')
-  # Named for profiles, and for what counts its products (benchmark/counting).
+  # The scope's name is for profiles, and for counting (benchmark/counting).
   with jax.named_scope('dynamic_conv'):
     if method == 'pallas':
       return _pallas(image, kernels)
@@ -92,7 +94,7 @@ def _taps(image, kernels, size):
 
 @jax.jit
 def _pallas(image, kernels):
-  # Imported here: it takes a quarter of a second, and few need it.
+  # Imported here, since importing takes a quarter of a second and few need it.
   from jaxdeblur.ops import dynamic_conv_pallas, dynamic_conv_triton
 
   if _sum_type(image, kernels) != jnp.float32:
@@ -111,7 +113,7 @@ def _sum_type(image, kernels):
 
 
 def _planar(x):
-  """[b, h, w, c] -> [b, c, h, w], held there.
+  """Transposes [b, h, w, c] to [b, c, h, w], and keeps it so.
 
   With 3 channels innermost, the vector units of a CPU and the 128 lanes of a
   TPU stay mostly empty. The barrier keeps XLA from folding the transpose back
@@ -127,9 +129,9 @@ def _filter_planes(padded, kernels, size):
 
 
 def _sum_taps(pairs, size):
-  """Filters each of several (padded, kernels) alike in size; returns the sum.
+  """Filters several pairs (padded, kernels) of equal size; returns their sum.
 
-  In one loop, which reads and writes the sum once a row for all.
+  All share one loop, which reads and writes the sum only once for each row.
   """
   padded, kernels = pairs[0]
   height, width = kernels.shape[2:]
@@ -149,7 +151,7 @@ def _sum_taps(pairs, size):
 
 
 def _differentiate(size, primals, tangents):
-  # Without the inputs that are constant.
+  # Leaves out inputs that are constant.
   number = len(primals)
   moving = [i for i in range(number)
             if not isinstance(tangents[i], SymbolicZero)]
@@ -173,9 +175,9 @@ _filter_planes.defjvp(_differentiate, symbolic_zeros=True)
 
 
 def _transpose_taps(padded, kernels, cotangent, size):
-  """Written out: XLA's own transpose of one tap is a whole map of kernels.
+  """Transposes `_sum_taps`, written out since XLA's own transpose is slow.
 
-  It pads each tap's gradient to all k * k planes and adds them up, which took
+  XLA pads each tap's gradient to all k * k planes and adds them up, which took
   ten times as long on a CPU.
   """
   height, width = kernels.shape[2:]
@@ -209,9 +211,10 @@ def _transpose_taps(padded, kernels, cotangent, size):
 def _for_each_row(size, add_row, initial):
   """Applies add_row(i, carry) to the kernel's rows i.
 
-  On a CPU in a loop: XLA drops the barriers there and fuses one dynamic
-  convolution into each tap of the next, computing it 49 times; nothing fuses
-  into a loop. Elsewhere unrolled, so that the sum stays in registers.
+  On a CPU this is a loop, since nothing fuses into a loop. Otherwise XLA would
+  drop the barriers and fuse one dynamic convolution into each tap of the next,
+  computing it 49 times. Elsewhere it is unrolled, so that the sum stays in
+  registers.
   """
   def loop(carry):
     return lax.fori_loop(0, size, add_row, carry)
@@ -230,7 +233,7 @@ def _pad_edge(image, radius):
 
 
 def _kernel_size(image_shape, kernels_shape) -> int:
-  """Returns k of the k x k kernels, or says what does not fit."""
+  """Returns k of the k x k kernels; raises a UserError if they do not fit."""
   size = math.isqrt(kernels_shape[-1])
   if size * size != kernels_shape[-1] or size % 2 == 0:
     raise UserError(

@@ -13,19 +13,19 @@ from jaxtyping import Array, Float
 from jaxdeblur.errors import UserError
 from jaxdeblur.ops.over_devices import by_batch
 
-# A register holds 8 x 128 float32, and 16 x 128 bfloat16 are packed as one.
+# A register holds 8 x 128 float32 or 16 x 128 bfloat16 values.
 _LANES = 128
 _SUBLANES = 16
 _TILE_HEIGHT = 32
 _MAX_TILE_WIDTH = 512
-# The least that the compiler grants is 16 MiB (v5e); some is left for it.
+# The compiler grants at least 16 MiB (v5e); this leaves some for itself.
 _VMEM_BYTES = 27 * 2 ** 19
 
 
 def check_fits(
     image: Float[Array, 'b c h w'], kernels: Float[Array, 'b k2 h w']
 ) -> None:
-  """Raises a UserError if kernels or channels are too many for a TPU."""
+  """Raises a UserError if a TPU cannot hold the kernels and channels."""
   _Tiles(image.shape, kernels)
 
 
@@ -35,14 +35,14 @@ def filter_planes(
   """Sums each pixel's neighbours, weighted by its kernel, in float32.
 
   Args:
-    image: its planes; beyond its border it repeats its edge.
+    image: the image's planes; beyond its border the edge repeats.
     kernels: k * k planes, one for each place in the kernel, row by row.
 
   Returns:
     The planes of the sums, of the image's type.
 
   Raises:
-    UserError: kernels or channels too many for a TPU.
+    UserError: a TPU cannot hold the kernels and channels.
   """
   tiles = _Tiles(image.shape, kernels)
   border = [
@@ -108,10 +108,11 @@ _filter_padded.defvjp(_filter_forward, _filter_backward)
 
 
 def _run(kernel, **settings):
-  """A call of the kernel: compiled on a TPU, interpreted on a CPU.
+  """Makes a call of the kernel: compiled on a TPU, interpreted on a CPU.
 
-  Loops are unrolled for a TPU, which loads from any row only where it is known
-  beforehand, and kept for a CPU, which would compile for a minute.
+  For a TPU loops are unrolled, since it can load from an arbitrary row only if
+  the row is known when compiling. For a CPU loops are kept; unrolled, they
+  would compile for a minute.
   """
   def call(interpret):
     return pl.pallas_call(
@@ -125,10 +126,10 @@ def _run(kernel, **settings):
 
 
 class _Tiles:
-  """How a picture's planes are cut into tiles, and the image's with a halo.
+  """How planes are cut into tiles; the image's tiles have a halo.
 
-  The halo lies below and to the right, as wide as whole registers. Tiles that
-  reach beyond the kernels read there what may be anything.
+  The halo lies below and to the right, and is as wide as whole registers. Tiles
+  that reach beyond the kernels read arbitrary values there.
   """
 
   def __init__(self, image_shape, kernels):
@@ -145,7 +146,7 @@ class _Tiles:
         rows * self.height + halo, columns * self.width + _LANES)
 
   def _widest(self, width, halo, itemsize):
-    """The widest tile whose gradients fit; what is streamed, fits twice."""
+    """The widest tile whose gradients fit; streamed data must fit twice."""
     column = 4 * self.planes * self.height * itemsize
     column += 4 * self.channels * (
         2 * self.size * (self.height + halo)  # Shifted image and gradient.
@@ -173,7 +174,7 @@ class _Tiles:
 
   @property
   def shifted(self):
-    """The image's tile, shifted left to each column of the kernel."""
+    """Memory for the image's tile, shifted to each column of the kernel."""
     return pltpu.VMEM(
         (self.channels, self.size, self.halo_shape[0], self.width),
         jnp.float32)
@@ -204,8 +205,8 @@ def _differentiate_tile(
     size, shape, unroll):
   """The gradient to a tile's kernels, and its part of that to the image.
 
-  What is read beyond the picture may be anything, not a number included, and
-  would reach pixels inside of it.
+  Values read beyond the picture may be anything, even NaN. They are replaced by
+  zeros, since they would reach pixels inside the picture.
   """
   _shift(image, shifted, size)
   to_shifted[...] = jnp.zeros_like(to_shifted)
@@ -262,9 +263,9 @@ def _shift(image, shifted, size):
 
 
 def _add_halos(tiles, axis, count, step):
-  """Joins tiles that lie side by side along an axis: each halo to the next.
+  """Joins neighbouring tiles along an axis: each halo is added to the next.
 
-  count tiles of step + halo become one plane of count * step + halo.
+  `count` tiles of step + halo become one plane of count * step + halo.
   """
   shape = tiles.shape
   halo = shape[axis] // count - step
@@ -280,7 +281,7 @@ def _add_halos(tiles, axis, count, step):
 
 
 def _pad(x, axis, before, after):
-  """Pads with zeros, or cuts off where a number is negative."""
+  """Pads with zeros, or cuts off if a number is negative."""
   border = [(0, 0, 0)] * x.ndim
   border[axis] = (before, after, 0)
   return lax.pad(x, jnp.zeros((), x.dtype), border)

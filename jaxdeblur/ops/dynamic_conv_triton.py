@@ -1,8 +1,7 @@
 """Dynamic convolution as kernels for NVIDIA GPUs, by Pallas and Triton.
 
-A program computes part of a row of pixels. It reads each of their kernels'
-values once; the neighbours in the image, which programs share, come from the
-caches.
+A program computes part of a row of pixels. It reads each value of their kernels
+once. The neighbours in the image, which programs share, come from caches.
 """
 
 import functools
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxdeblur.ops.over_devices import by_batch
 
-_BLOCK = 128  # Pixels of a program: one for each thread of four warps.
+_BLOCK = 128  # Pixels for each program: one for each thread of four warps.
 
 
 def filter_planes(
@@ -28,12 +27,13 @@ def filter_planes(
   """Sums each pixel's neighbours, weighted by its kernel, in float32.
 
   Args:
-    image: its planes; beyond its border it repeats its edge.
+    image: the image's planes; beyond its border the edge repeats.
     kernels: k * k planes, one for each place in the kernel, row by row.
     interpret: whether XLA runs the kernels step by step, on any device.
 
   Returns:
-    The planes of the sums, of the image's type; differentiable backwards.
+    The planes of the sums, of the image's type; they can be differentiated
+    backwards.
   """
   radius = math.isqrt(kernels.shape[1]) // 2
   border = (radius, radius)
@@ -90,7 +90,7 @@ def _differentiate_image(padded, kernels, cotangent, interpret):
 
 
 def _call(kernel, kernels, shape, dtype, interpret):
-  """A call of the kernel for each block of each row of the result."""
+  """Makes a call of the kernel for each block of each row of the result."""
   batch, _, height, width = shape
   return pl.pallas_call(
       functools.partial(kernel, size=math.isqrt(kernels.shape[1])),
@@ -141,7 +141,7 @@ def _differentiate_kernels_of_pixels(padded, cotangent, to_kernels, *, size):
 
 
 def _differentiate_pixels(kernels, cotangent, to_padded, *, size):
-  """The sum over those pixels that saw a pixel, of what each saw it with."""
+  """Sums gradient times tap over all pixels whose kernel read a pixel."""
   picture, row, start = _place()
   columns = start + jnp.arange(_BLOCK)
   _, channels, height, width = cotangent.shape

@@ -1,6 +1,6 @@
 """Linear maps whose transpose we write ourselves.
 
-`jax.custom_vjp` does the same for reverse mode and forbids forward mode
+`jax.custom_vjp` does the same for reverse mode, but forbids forward mode
 (`jax.jvp`). `jax.custom_derivatives.linear_call` has neither a rule for
 `jax.vmap`, which `jax.jacrev` needs, nor one for second derivatives.
 """
@@ -21,15 +21,15 @@ def apply_linear(
     saved: Sequence[jax.Array],
     x: Sequence[jax.Array],
 ) -> list[jax.Array]:
-  """Applies a linear map, which JAX transposes as it is told.
+  """Applies a linear map, for which JAX uses the given transpose.
 
   Args:
-    function: maps (*saved, *x) to arrays, linear in x. Where `saved` is
-      differentiated, JAX differentiates this as it stands.
-    transpose: maps (*saved, *cotangents) to arrays such as x; the cotangents
-      are such as the results.
-    saved: what both need besides.
-    x: what is mapped.
+    function: maps (*saved, *x) to arrays, linear in x. If `saved` is
+      differentiated, JAX differentiates this function directly.
+    transpose: maps (*saved, *cotangents) to arrays like x; the cotangents are
+      like the results.
+    saved: constants that both need.
+    x: the arrays to map.
 
   Returns:
     function(*saved, *x).
@@ -84,7 +84,7 @@ def _transpose(cotangents, *args, call, transpose, number_saved):
 
 
 def _batch(args, axes, *, call, transpose, number_saved):
-  """All of x is batched, so that the batched transpose returns all of it."""
+  """Batches all of x, since the batched transpose returns all of it."""
   size, = {arg.shape[axis] for arg, axis in zip(args, axes)
            if axis is not None}
   saved, x = args[:number_saved], [

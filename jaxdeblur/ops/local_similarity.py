@@ -1,9 +1,9 @@
-"""How alike each pixel's features are to those of its surroundings."""
+"""How similar each pixel's features are to those of its surroundings."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# Pixels; on a CPU the fastest of 8 to 64 for 30 to 192 channels.
+# Pixels in a run; on a CPU the fastest of 8 to 64, for 30 to 192 channels.
 _RUN = 32
 
 
@@ -11,16 +11,16 @@ def local_similarity(
     query: Float[Array, 'b h w c'],
     key: Float[Array, 'b i j c'],
 ) -> Float[Array, 'b h w n']:
-  """Mean product of each query with every key not farther than a reach.
+  """Mean product of each query with every key within a reach.
 
   similarity[y, x, dy (2 reach + 1) + dx] = mean_c query[y, x] key[y + dy,
-  x + dx], dy and dx from 0 to 2 reach: the keys come with `reach` pixels of
-  their surroundings on each side (K3DN's SRP blocks).
+  x + dx], with dy and dx from 0 to 2 reach. The keys have `reach` pixels of
+  surroundings on each side (K3DN's SRP blocks).
 
-  Runs of pixels in a row are multiplied with all keys that any of them needs,
-  as matrices; of the product, the band that each pixel needs is kept. On a CPU
-  that takes a tenth of the time of shifted products, although it multiplies
-  half again as much.
+  Runs of pixels in a row are multiplied, as matrices, with all keys that any of
+  them needs. From the product, each pixel's band is kept. On a CPU this takes a
+  tenth of the time of shifted products, although it multiplies half again as
+  much.
 
   Args:
     query: features.
@@ -58,7 +58,7 @@ def local_similarity(
 def _split_overlapping(
     key: Float[Array, 'b i j c'], runs: int, extra: int
 ) -> Float[Array, 'b i r c k']:
-  """Runs of keys, each with the `extra` ones that follow it, transposed."""
+  """Splits keys into transposed runs, each with `extra` keys after it."""
   columns = jnp.arange(runs)[:, None] * _RUN + jnp.arange(_RUN + extra)[None]
   return key.transpose(0, 1, 3, 2)[..., columns].transpose(0, 1, 3, 2, 4)
 
@@ -66,7 +66,7 @@ def _split_overlapping(
 def _take_band(
     product: Float[Array, 'b y r x k'], width: int
 ) -> Float[Array, 'b y r x n']:
-  """band[x, n] = product[x, x + n]: reads rows one value longer than they are.
+  """Takes band[x, n] = product[x, x + n], by rows one value too long.
   """
   *leading, run, length = product.shape
   flat = product.reshape(*leading, run * length)

@@ -11,8 +11,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 def by_batch(sharding_rule: str) -> Callable[[Callable], Callable]:
   """Makes a decorator that splits a function's batch over devices.
 
-  XLA cannot do that to a kernel's call. Arrays that are split along other axes
-  as well, such as a picture's rows, are gathered along these.
+  XLA cannot split the call of a kernel. Arrays that are also split along other
+  axes, such as a picture's rows, are gathered along these.
 
   Args:
     sharding_rule: the axes of arguments and results by name, the batch first,
@@ -21,7 +21,7 @@ def by_batch(sharding_rule: str) -> Callable[[Callable], Callable]:
   def decorate(function):
     def partition(mesh, operands, results):
       specs = [x.sharding.spec for x in jax.tree.leaves((operands, results))]
-      # What they come with may differ, and split rows in spite of the rule.
+      # Their shardings may differ, and may split rows in spite of the rule.
       batch = next((spec[0] for spec in specs if spec and spec[0]), None)
       split = NamedSharding(mesh, PartitionSpec(batch))
       return (mesh, function, jax.tree.map(lambda _: split, results),

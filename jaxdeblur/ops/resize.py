@@ -1,4 +1,4 @@
-"""Resizing, sampled as the published networks sample."""
+"""Resizing that samples like the published networks."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,7 +8,7 @@ import numpy as np
 def shrink_by_mean(
     image: Float[Array, 'b h w c'], factor: int
 ) -> Float[Array, 'b i j c']:
-  """Averages blocks of factor x factor pixels; height and width must divide."""
+  """Averages blocks of factor x factor px, which must divide the picture."""
   b, h, w, c = image.shape
   blocks = image.reshape(b, h // factor, factor, w // factor, factor, c)
   return blocks.mean(axis=(2, 4))
@@ -38,7 +38,7 @@ def resize_bilinear_corners(
 ) -> Float[Array, 'b i j c']:
   """Interpolates linearly; corner pixels stay corner pixels.
 
-  Output i is at i * (in - 1) / (out - 1) of the input: PyTorch's
+  Output i is at i * (in - 1) / (out - 1) of the input, as with PyTorch's
   align_corners=True.
   """
   for axis, size in ((1, height), (2, width)):
@@ -52,8 +52,8 @@ def resize_bicubic(
 ) -> Float[Array, 'b i j c']:
   """Interpolates with Keys' cubic, a = -0.75, without antialiasing.
 
-  Output i is at (i + 1/2) * in / out - 1/2 of the input, whose edge repeats:
-  what OpenCV's INTER_CUBIC and PyTorch's 'bicubic' (align_corners=False) do.
+  Output i is at (i + 1/2) * in / out - 1/2 of the input, whose edge repeats, as
+  in OpenCV's INTER_CUBIC and PyTorch's 'bicubic' (align_corners=False).
   """
   for axis, size in ((1, height), (2, width)):
     positions = (np.arange(size) + 0.5) * x.shape[axis] / size - 0.5
@@ -83,7 +83,7 @@ _CUBIC = (-1, _cubic_weights)
 
 
 def _interpolate(x, axis, positions, kind):
-  """Sums the pixels around each position of one axis, the edge repeated."""
+  """Sums the pixels around each position on an axis; the edge repeats."""
   first, weights_at = kind
   base = np.floor(positions)
   shape = [1] * x.ndim

@@ -6,10 +6,10 @@ from jaxtyping import Array, Float
 def split_windows(
     x: Float[Array, 'b h w c'], height: int, width: int
 ) -> Float[Array, 'n i j c']:
-  """[b, h, w, c] -> [b * rows * columns, height, width, c], row by row.
+  """Splits [b, h, w, c] to [b * rows * columns, height, width, c], row by row.
 
   Raises:
-    ValueError: the map is no whole number of windows high and wide.
+    ValueError: the map's sides are no multiples of the windows' sides.
   """
   b, h, w, c = x.shape
   if h % height or w % width:

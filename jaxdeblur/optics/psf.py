@@ -13,14 +13,14 @@ def disc(radius: float, edge: float = 1.0, rim: float = 0.0) -> np.ndarray:
   """Makes the image of a point seen through a round aperture out of focus.
 
   Args:
-    radius: of the circle of confusion, in pixels; 0 makes a single pixel.
+    radius: radius of the circle of confusion, in pixels; 0 makes one pixel.
     edge: width of the soft border, in pixels, over which the disc falls from
       full to nothing; diffraction and the sensor's own blur widen it.
-    rim: how much brighter the border is than the centre, as a fraction; above
-      0 as in over-corrected lenses, below 0 as in under-corrected ones.
+    rim: how much brighter the border is than the centre, as a fraction: above 0
+      for over-corrected lenses, below 0 for under-corrected ones.
 
   Returns:
-    float32 [k, k], k odd, at least 0, with sum 1.
+    float32 [k, k], k odd, not negative, with sum 1.
 
   Raises:
     UserError: the radius is negative or the edge is not above 0.
@@ -48,12 +48,12 @@ def half_discs(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Makes the PSFs of the left and the right dual-pixel view.
 
-  Each photodiode sees one half of the aperture: the disc, cut in two. The
-  halves' centroids lie 8 r / (3 pi) = 0.849 r apart, their mean is the disc.
+  Each photodiode sees one half of the aperture, so the disc is cut in two. The
+  halves' centroids lie 8 r / (3 pi) = 0.849 r apart. Their mean is the disc.
 
   Args:
-    radius: of the circle of confusion, in pixels; positive where the left
-      view's half is the left one, so that its content moves to the left, and
+    radius: radius of the circle of confusion, in pixels. It is positive if the
+      left view gets the left half, so that its content moves to the left, and
       negative on the other side of the plane in focus.
     edge: see `disc`.
     rim: see `disc`.

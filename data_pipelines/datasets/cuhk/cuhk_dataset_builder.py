@@ -7,9 +7,10 @@ from data_pipelines.datasets.trees import Layout, NamedFiles, Tree
 class Builder(PairBuilder):
   """CUHK: out-of-focus photographs without ground truth.
 
-  Made for blur detection; its masks are left out here, and so are its pictures
-  of motion blur. One split, test. That the names of these begin with 'motion',
-  and that 704 pictures are left, is from memory, not verified.
+  It was made for blur detection. Its masks and its pictures of motion blur are
+  left out here. It has one split, test. Two facts are from memory and not
+  verified: the names of the pictures with motion blur begin with 'motion', and
+  704 pictures are left.
   """
   HOMEPAGE = (
       'http://www.cse.cuhk.edu.hk/~leojia/projects/dblurdetect/dataset.html')

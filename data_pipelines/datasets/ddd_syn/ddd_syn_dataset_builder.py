@@ -9,10 +9,10 @@ _SIMULATOR = "the authors' simulator"
 class Builder(PairBuilder):
   """DDD-syn: dual-pixel views rendered from NYU Depth v2, 640 x 480 px, 8 bits.
 
-  The authors publish the program that renders it: 5000 scenes to train (1000
-  pictures with five cameras), 500 to test (350 in testing, 150 in testing1,
-  whose scenes are called 1_NNNN here). There is no picture of both pixel
-  halves, and the disparities are left out.
+  The authors publish the program that renders it. It has 5000 scenes to train
+  (1000 pictures with five cameras) and 500 to test (350 in testing, 150 in
+  testing1, whose scenes are named 1_NNNN here). There is no picture of both
+  pixel halves. The disparities are left out.
   """
   HOMEPAGE = (
       'https://github.com/panpanfei/Dual-Pixel-Exploration-Simultaneous-Depth-'

@@ -7,12 +7,12 @@ _FOLDERS = {'quantitative': ('Quantitative',), 'qualitative': ('Qualitative',)}
 
 
 class Builder(PairBuilder):
-  """DPD-disp: dual-pixel photographs to estimate disparity from.
+  """DPD-disp: dual-pixel photographs for estimating disparity.
 
-  For evaluation only, without a sharp ground truth; the disparities that some
-  scenes have are left out. Splits: quantitative and qualitative, the folders of
-  the authors' repository. How many scenes they have is not stated in it, so
-  that none are counted here.
+  It is for evaluation only, without a sharp ground truth. The disparities of
+  some scenes are left out. The splits are quantitative and qualitative, the
+  folders of the authors' repository. It does not state their numbers of scenes,
+  so they are not checked here.
   """
   HOMEPAGE = (
       'https://github.com/abhijithpunnappurath/dual-pixel-defocus-disparity')

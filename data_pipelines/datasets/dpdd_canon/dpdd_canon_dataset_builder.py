@@ -16,7 +16,7 @@ from jaxdeblur.errors import UserError
 
 _SPLITS = ('train', 'val', 'test')
 _LISTS = "the authors' list of names"
-_FARTHEST = 2  # Between the numbers of a scene's photographs, in their lists.
+_FARTHEST = 2  # Largest gap of a scene's two numbers in the authors' lists.
 
 
 def _list_layouts() -> tuple[Layout, ...]:
@@ -38,19 +38,19 @@ def _list_layouts() -> tuple[Layout, ...]:
 class Builder(PairBuilder):
   """DPDD: dual-pixel photographs of 500 scenes, and the same taken sharp.
 
-  1680 x 1120 px, 16 bits, sRGB: what was taken with the wide aperture, its left
-  and right dual-pixel views, and what was taken with the small one, the ground
-  truth. Splits: train (350 scenes), val (74), test (76), as in the authors'
-  lists of names.
+  Pictures have 1680 x 1120 px, 16 bits, sRGB. Each scene has a photograph with
+  the wide aperture, its left and right dual-pixel views, and a photograph with
+  the small aperture, the ground truth. The splits are train (350 scenes), val
+  (74) and test (76), as in the authors' lists of names.
 
   In the authors' own tree the ground truth has the number of another
-  photograph: it is paired by their lists, SPLIT_src.npy and SPLIT_trg.npy in
-  file_names/, if they are beside the pictures, otherwise by order, which is
-  that of the lists. Where all folders use the same names, these count.
+  photograph. It is paired by their lists, SPLIT_src.npy and SPLIT_trg.npy in
+  file_names/, if they are beside the pictures; otherwise by order, which is the
+  order of the lists. If all folders use the same names, it is paired by name.
 
-  Whether a scene is indoors is known if the download says so: in a table
-  places.csv (columns scene, place), or, of the test split, in the authors'
-  arrays, indoor*.npy and outdoor*.npy (positions in the order of the names).
+  The download may say which scenes are indoors: in a table places.csv (columns
+  scene, place), or, for the test split, in the authors' arrays indoor*.npy and
+  outdoor*.npy (positions in the order of the names).
   """
   HOMEPAGE = (
       'https://github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel')
@@ -105,7 +105,7 @@ class Builder(PairBuilder):
 
 
 def _read_partners(root, split) -> dict[trees.Key, trees.Key]:
-  """The key of each scene's ground truth, if the authors' lists are there."""
+  """Reads the key of each scene's ground truth, if there are the lists."""
   for folder in (root, root.parent):
     lists = [folder / 'file_names' / f'{split}_{kind}.npy'
              for kind in ('src', 'trg')]
@@ -117,7 +117,7 @@ def _read_partners(root, split) -> dict[trees.Key, trees.Key]:
 
 
 def _pair_in_order(center, sharp, root, split) -> dict[trees.Key, trees.Key]:
-  """Pairs as many pictures in the order of their names."""
+  """Pairs pictures in the order of their names."""
   sources, targets = (sorted(named, key=trees.natural)
                       for named in (center, sharp))
   if len(sources) != len(targets):
@@ -146,7 +146,7 @@ def _read_table(table: pathlib.Path) -> dict[str, str]:
 
 
 def _read_labels(root, keys) -> dict[str, str]:
-  """Places by position, counted from 1 (issue 11 of the authors' repository).
+  """Reads places by position from 1 (issue 11 of the authors' repository).
   """
   for folder in (root, root / 'test', root / 'test' / 'DPDD'):
     lists = {place: sorted(folder.glob(f'{place}*.npy'))

@@ -7,9 +7,9 @@ from data_pipelines.datasets.trees import Layout
 class Builder(PairBuilder):
   """DPDD, Pixel 4: dual-pixel pictures without ground truth, 16 bits.
 
-  For evaluation only: one split, test. The phone's aperture is fixed, so that
-  no sharp picture could be taken, and its dual pixels are one green channel.
-  The number of scenes, 13, is from memory, not verified.
+  It is for evaluation only, with one split, test. The phone's aperture is
+  fixed, so no sharp picture could be taken. Its dual pixels give one green
+  channel. The number of scenes, 13, is from memory and not verified.
   """
   HOMEPAGE = (
       'https://github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel')

@@ -10,11 +10,11 @@ _FOLDERS = {'train': ('train', 'train_data', 'training'),
 class Builder(PairBuilder):
   """LFDOF: light fields of 1008 x 688 px, refocused at many depths, 8 bits.
 
-  A scene's pictures, of different focus and aperture, share one ground truth,
-  which is stored with each of them. Splits: train and test; their numbers,
-  11261 and 725 pictures, are from memory, not verified, and so are the names
-  of their folders other than train and test. Some files
-  have an alpha channel, which is left out when they are read.
+  A scene's pictures have different focus and aperture, and share one ground
+  truth, which is stored with each of them. The splits are train and test. Their
+  numbers, 11261 and 725 pictures, and folder names other than train and test
+  are from memory and not verified. Some files have an alpha channel, which is
+  left out when they are read.
   """
   HOMEPAGE = 'https://sweb.cityu.edu.hk/miullam/AIFNET/'
   LICENCE = 'Not stated.'

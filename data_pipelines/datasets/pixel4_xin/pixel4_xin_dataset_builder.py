@@ -7,11 +7,12 @@ from data_pipelines.datasets.trees import Layout
 class Builder(PairBuilder):
   """Pixel 4 dual-pixel recordings of 17 scenes, with ground truth, 16 bits.
 
-  For evaluation only: one split, test. As stored: the views are green samples
-  of 14 bits with a black level of 1024, linear, not corrected for vignetting,
-  2016 x 1512 px; the ground truth, fused from a focus stack, is their middle
-  1344 x 1008 px, without the black level. The folder calibration, with white
-  sheets and measured kernels, goes with the dataset; the defocus maps do not.
+  It is for evaluation only, with one split, test. Pictures are as stored. The
+  views are green samples of 14 bits with a black level of 1024, linear, not
+  corrected for vignetting, 2016 x 1512 px. The ground truth, fused from a focus
+  stack, is their middle 1344 x 1008 px, without the black level. The folder
+  calibration, with white sheets and measured kernels, is copied; the defocus
+  maps are not.
   """
   HOMEPAGE = (
       'https://github.com/cmu-ci-lab/dual_pixel_defocus_estimation_deblurring')

@@ -7,10 +7,10 @@ from data_pipelines.datasets.trees import Layout
 class Builder(PairBuilder):
   """RDPD: dual-pixel video rendered from SYNTHIA-SF, 1920 x 1080 px, 8 bits.
 
-  The authors publish the program that renders it, not the pictures: 30
-  sequences, five cameras by six of SYNTHIA-SF. Sequences of its SEQ3 are both
-  val and test (the same pictures), those of the others train. How many pictures
-  they have is not published, so that none are counted here.
+  The authors publish the program that renders it, and not the pictures. There
+  are 30 sequences: five cameras by six sequences of SYNTHIA-SF. Those of its
+  SEQ3 are both val and test (the same pictures), the others are train. Their
+  numbers of pictures are not published, so they are not checked here.
   """
   HOMEPAGE = ('https://github.com/Abdullah-Abuolaim/'
               'recurrent-defocus-deblurring-synth-dual-pixel')

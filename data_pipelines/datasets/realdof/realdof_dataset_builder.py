@@ -7,7 +7,7 @@ from data_pipelines.datasets.trees import Layout
 class Builder(PairBuilder):
   """RealDOF: photographs out of focus, and their scenes sharp.
 
-  For evaluation only: one split, test, of 50 scenes.
+  It is for evaluation only, with one split, test, of 50 scenes.
   """
   HOMEPAGE = 'https://github.com/codeslake/IFAN'
   LICENCE = 'Not stated.'
