@@ -104,7 +104,7 @@ def test_recipes_are_listed_with_their_fields():
   assert 'k3dn_dpdd: K3DN on DPDD' in run('recipes').output
   fields = run('recipes', 'drbnet:baseline').output
   assert '--config.model.name=drbnet_baseline' in fields
-  assert 'Largest norm of the gradient.' in fields
+  assert '--config.train.clip_norm=0.3' in fields
 
 
 def test_weights_are_converted(make_weights, tmp_path):
@@ -129,7 +129,10 @@ def test_pictures_are_scored_and_compared(photo, tmp_path):
 
 
 def _start_training(photos, workdir):
-  code = "from jaxdeblur.cli import main; main(prog_name='jaxdeblur')"
+  # A shell starts what it runs in the background with SIGINT ignored.
+  code = ('import signal; '
+          'signal.signal(signal.SIGINT, signal.default_int_handler); '
+          "from jaxdeblur.cli import main; main(prog_name='jaxdeblur')")
   process = subprocess.Popen(
       [sys.executable, '-c', code, 'train', 'drbnet', '--workdir', workdir,
        f'--config.data.photos={photos}', '--config.data.crop=(16,16)',

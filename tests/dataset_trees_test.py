@@ -195,7 +195,7 @@ def test_numbers_other_than_published_are_refused(tmp_path):
   dataset_trees.realdof(tmp_path, scenes=49)
   with pytest.raises(
       DownloadError, match=r'49 scenes in its test split, where the supplement '
-      r'.* has 50\. Complete the download, or .*prepare\.partial=True'):
+      r'.* has 50\. Complete the download, or .*partial=True'):
     find('realdof', tmp_path)
   assert find('realdof', tmp_path, partial=True).partial
   dataset_trees.realdof(tmp_path, scenes=50)

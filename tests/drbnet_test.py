@@ -20,7 +20,8 @@ import pytest
 
 from jaxdeblur.compilation import CPU_OPTIONS
 from jaxdeblur.convert import torch_drbnet
-from jaxdeblur.models import drbnet, registry
+from jaxdeblur.models import registry
+from jaxdeblur.models.drbnet import blocks
 from jaxdeblur.models.views import check_views
 
 SINGLE = ('center',)
@@ -175,7 +176,7 @@ def _record(monkeypatch, variables, views):
       seen[names[path]] = leaky(out)
     if path == 'encoder_decoder':
       seen.update({f'dec_d{scale}': decoded for scale, decoded in out.items()})
-    if isinstance(context.module, drbnet.DynamicResidualBlock):
+    if isinstance(context.module, blocks.DynamicResidualBlock):
       seen[f'x_d{context.module.scale}'] = args[0]
     return out
 
@@ -183,8 +184,8 @@ def _record(monkeypatch, variables, views):
     filtered.append(drbnet_dynamic_conv(*args))
     return filtered[-1]
 
-  drbnet_dynamic_conv = drbnet.dynamic_conv
-  monkeypatch.setattr(drbnet, 'dynamic_conv', dynamic_conv)
+  drbnet_dynamic_conv = blocks.dynamic_conv
+  monkeypatch.setattr(blocks, 'dynamic_conv', dynamic_conv)
   with nn.intercept_methods(take_down):
     restored = registry.create('drbnet').apply(variables, views)
   for scale, estimate, kernels, fac in zip(

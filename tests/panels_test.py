@@ -68,7 +68,7 @@ def test_every_network_shows_what_it_has(make_weights, network, expected):
   restorer = Restorer(make_weights(**network))
   picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
   panels = draw_panels(
-      restorer.weights.model, picture, *restorer.inspect(picture))
+      restorer.weights.model, picture, *restorer.inspect({'center': picture}))
   assert list(panels) == ['before_after', *expected]
   for panel in panels.values():
     assert panel.dtype == np.uint8 and panel.ndim == 3

@@ -19,9 +19,14 @@ _WIDTH = 80
 _INDENT = '      '
 
 
-@functools.cache
 def describe_fields() -> dict[str, str]:
   """Maps each field and section, such as 'train.steps', to its comment."""
+  return _read_base() | _describe_losses()
+
+
+@functools.cache
+def _read_base() -> dict[str, str]:
+  """Reads the comments in the base's source."""
   source = textwrap.dedent(inspect.getsource(base.get_config))
   lines = source.splitlines()
   described = {}
@@ -39,7 +44,7 @@ def describe_fields() -> dict[str, str]:
             lines, keyword.value.end_lineno)
     else:
       described.setdefault(name, _read_comment(lines, statement.lineno))
-  return described | _describe_losses()
+  return described
 
 
 def describe_model_fields(name: str) -> dict[str, str]:
