@@ -300,7 +300,7 @@ def test_restored_types_and_shapes_in_bfloat16(name):
       lambda *inputs: vars(module.apply(*inputs)), variables, views)
   assert {leaf.dtype for leaf in jax.tree.leaves((variables, restored))} == {
       jnp.dtype(jnp.float32)}
-  assert restored['image'].shape == (1, 24, 40, 3)
+  assert restored['estimate'].shape == (1, 24, 40, 3)
   if name == 'drbnet':
     sizes = [(3, 5), (6, 10), (12, 20), (24, 40)]
     assert [x.shape[1:] for x in restored['pyramid']] == [

@@ -132,7 +132,7 @@ def test_a_picture_is_not_shared_by_processes():
   """Each of them reads its own."""
   partitioning.check_batch(
       mesh_of_two_processes(data=2, fsdp=1, height=2), 4, 1, 64)
-  with pytest.raises(ValueError, match=r'height is 4, .* to 2 processes, .*: '
+  with pytest.raises(ValueError, match=r'mesh is 4, .* to 2 processes, .*: '
                      r'choose a divisor of the \d+ devices'):
     partitioning.check_batch(
         mesh_of_two_processes(data=1, fsdp=1, height=4), 4, 1, 64)

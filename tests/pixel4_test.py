@@ -57,7 +57,8 @@ def folder(tmp_path):
 
 
 def list_cases(folder, **settings):
-  return list(Pixel4Xin(**settings).list_cases(Source(folder)).open())
+  return [make() for make in
+          Pixel4Xin(**settings).list_cases(Source(folder)).open()]
 
 
 def test_every_scale_and_alignment_is_compared(folder):
