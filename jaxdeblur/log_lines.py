@@ -19,10 +19,7 @@ def choose_log_lines(training: bool) -> None:
   logging.set_verbosity(logging.INFO if training else logging.WARNING)
   logging.get_absl_logger().addFilter(
       lambda record: not any(part in record.pathname for part in _DETAILED))
-  # These report every damaged tile or lost write; our error says what matters
-  # once.
-  for name in ('asyncio', 'pyvips'):
-    standard_logging.getLogger(name).setLevel(standard_logging.CRITICAL)
+  standard_logging.getLogger('asyncio').setLevel(standard_logging.CRITICAL)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # Errors.
   sys.unraisablehook = _print_unraisable
 

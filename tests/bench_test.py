@@ -15,6 +15,8 @@ from jaxdeblur.benchmark.scaling import _window
 from jaxdeblur.benchmark.tpu_program import main_memory_bytes
 from jaxdeblur.models import registry
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _fast_peaks(monkeypatch):

@@ -15,6 +15,8 @@ from jaxdeblur.convert import torch_drbnet, torch_k3dn
 from jaxdeblur.models import registry
 from jaxdeblur.models.k3dn import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIG = ('--config', 'configs/starter.py')
 

@@ -153,6 +153,7 @@ def photos(tmp_path):
   return folder
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_one_line_and_130(photos, tmp_path):
   process = _start_training(photos, tmp_path / 'run')
   process.send_signal(signal.SIGINT)
@@ -162,6 +163,7 @@ def test_ctrl_c_ends_with_one_line_and_130(photos, tmp_path):
   assert 'Traceback' not in printed
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_compilation_at_once(photos, tmp_path):
   """There is nothing to save yet."""
   process = _start_training(photos, tmp_path / 'run')

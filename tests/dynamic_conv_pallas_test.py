@@ -17,6 +17,8 @@ from jaxdeblur import partitioning
 from jaxdeblur.benchmark import tpu_program
 from jaxdeblur.ops.dynamic_conv import dynamic_conv
 
+pytestmark = pytest.mark.slow
+
 
 def _random(seed, *shape):
   return jnp.asarray(

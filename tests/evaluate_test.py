@@ -14,6 +14,8 @@ from jaxdeblur.checkpoints import save_weights
 from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
 from jaxdeblur.restoration.restorer import Restorer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def evaluated(make_weights, tmp_path_factory):

@@ -19,6 +19,8 @@ from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.objective import make_objective
 from jaxdeblur.training.reporting import Reporter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def variables():

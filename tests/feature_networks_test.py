@@ -13,6 +13,8 @@ from jaxdeblur.convert.job import convert_file
 from jaxdeblur.models.feature_networks import VGG19, SqueezeNet
 from jaxdeblur.restoration import restorer
 
+pytestmark = pytest.mark.slow
+
 ESPRESSO = 967  # Of ImageNet's classes.
 
 

@@ -12,6 +12,8 @@ from jaxdeblur.models.registry import create
 from jaxdeblur.ops.resize import shrink_by_mean
 from jaxdeblur.training.state import create_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     'views', [('center',), ('center', 'left', 'right')])

@@ -125,7 +125,6 @@ def _deviations(expected, named):
           for name, array in expected.items()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('case', [c for c in CASES if 'scaled' not in c])
 def test_float32(k3dn_oracle, case):
   """Clipped, gains amplify roundings: no more than in the published network.

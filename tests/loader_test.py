@@ -23,6 +23,8 @@ from data_pipelines.recorded import CropPair, CropSettings, keep_bits
 from jaxdeblur.benchmark import loader as benchmark
 from jaxdeblur.config import base
 
+pytestmark = pytest.mark.slow
+
 SCENES = 7  # Divides by neither the batches nor the processes.
 ALL_CHANGES = dict(
     mirror_share=0.5, flip_share=0.5, input_noise_share=0.5, grey_share=0.5,

@@ -22,6 +22,8 @@ from jaxdeblur.training import loop
 from jaxdeblur.training.multihost import start_processes
 from jaxdeblur.training.reporting import Reporter
 
+pytestmark = pytest.mark.slow
+
 LAST_STEP = 6
 
 

@@ -18,6 +18,8 @@ from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.training.objective import make_objective
 from jaxdeblur.training.step import make_gradient
 
+pytestmark = pytest.mark.slow
+
 MESHES = {
     'data': dict(data=8),
     'height': dict(data=2, height=4),

@@ -18,6 +18,8 @@ from data_pipelines.datasets.catalogue import open_dataset
 from data_pipelines.datasets.prepare import prepare
 from jaxdeblur.pictures import read_pixels
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 

@@ -20,6 +20,8 @@ from jaxdeblur.evaluation.source import Source
 from jaxdeblur.metrics import psnr
 from jaxdeblur.restoration.restorer import Restorer
 
+pytestmark = pytest.mark.slow
+
 
 def write_pair(folder, scene='a', dtype=np.uint16, **shapes):
   """Noise in each folder named, by default blurry/ and sharp/ of 40 x 50 px."""

@@ -16,6 +16,8 @@ from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import TrainState, create_state, start_from
 from jaxdeblur.training.step import make_train_step, views_to_train
 
+pytestmark = pytest.mark.slow
+
 SIZES = ('tiny', 'lightweight', 'large')
 K3DN = [size + mode for size in SIZES for mode in ('', ',single')]
 RECIPES = {

@@ -14,6 +14,8 @@ from jaxdeblur.models import registry
 from jaxdeblur.training import loop, reporting
 from jaxdeblur.training.state import TrainState
 
+pytestmark = pytest.mark.slow
+
 
 class FullDisk:
   """Fails as clu's writers do: the thread that writes, or a flush."""

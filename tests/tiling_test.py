@@ -11,6 +11,8 @@ from jaxdeblur.models import registry
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize('length', [8, 40, 96, 104, 1000, 1304])
 @pytest.mark.parametrize('tile', [1, 8, 30, 64])

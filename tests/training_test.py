@@ -30,6 +30,8 @@ from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.state import create_state
 
+pytestmark = pytest.mark.slow
+
 LAST_STEP = 6
 
 

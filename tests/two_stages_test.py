@@ -9,6 +9,8 @@ from configs import k3dn
 from jaxdeblur.checkpoints import load_weights
 from jaxdeblur.training import loop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):

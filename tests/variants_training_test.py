@@ -10,6 +10,8 @@ from jaxdeblur.config import command_line
 from jaxdeblur.models import registry
 from jaxdeblur.training import loop
 
+pytestmark = pytest.mark.slow
+
 _SHORT = (
     '--config.train.steps=1', '--config.train.batch_size=1',
     '--config.train.checkpoint_every=1', '--config.train.log_every=1',
@@ -71,7 +73,7 @@ def pairs(tmp_path_factory):
   return folder
 
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize('name', K3DN)
 def test_k3dn_as_in_tables_9_to_11(photos, tmp_path, name):
   fields = K3DN[name]

@@ -5,7 +5,10 @@ every layout of TIFF, and that can refuse damaged files. It does not handle the
 metadata here: see `metadata`.
 """
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
+import logging
 
 import numpy as np
 import pyvips
@@ -13,6 +16,7 @@ import pyvips
 from jaxdeblur.pictures.errors import ImageFileError
 from jaxdeblur.pictures.formats import FORMATS, Format
 
+_LOGGER = logging.getLogger('pyvips')
 _GREY, _COLOUR = ('b-w', 'grey16'), ('srgb', 'rgb16', 'rgb')
 
 
@@ -50,8 +54,9 @@ def decode(file_format: Format, data: bytes) -> Decoded:
   for level in levels:
     pyvips.vips_lib.vips_error_clear()  # Removes messages of earlier errors.
     try:
-      return _decoded(
-          load(data, fail_on=level, access='sequential', **module.LOAD))
+      with _silent():
+        return _decoded(
+            load(data, fail_on=level, access='sequential', **module.LOAD))
     except pyvips.Error as error:
       if level == levels[-1] or is_damage(str(error)):
         raise ImageFileError(
@@ -59,6 +64,21 @@ def decode(file_format: Format, data: bytes) -> Decoded:
             'it, export it anew from there; if not, it is damaged or cut '
             'short.') from error
   raise AssertionError('unreachable')
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+  """Keeps libvips' warnings out of the logs: it reports every damaged tile."""
+  _LOGGER.addFilter(_drop)
+  try:
+    yield
+  finally:
+    _LOGGER.removeFilter(_drop)
+
+
+def _drop(record: logging.LogRecord) -> bool:
+  del record
+  return False
 
 
 def _decoded(image: pyvips.Image) -> Decoded:
