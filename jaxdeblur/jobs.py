@@ -220,8 +220,6 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   arguments.need('output')
   if arguments.input is None and arguments.left is None:
     raise UsageError('--mode restore needs --input, or --left and --right.')
-  from jaxdeblur import partitioning
-  from jaxdeblur.models.compute import Compute
   from jaxdeblur.restoration import restore, restorer
   from jaxdeblur.restoration.options import RestoreOptions
   started = time.perf_counter()
@@ -230,11 +228,8 @@ def _restore(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
       arguments.output,
       [path for path in (arguments.input, *arguments.more_inputs) if path],
       arguments.left, arguments.right)
-  mesh = (partitioning.make_mesh(config.mesh.to_dict())
-          if config.mesh.height > 1 else None)
-  model = restorer.load(
-      _choose_weights(config, arguments), config.restore.pick, mesh,
-      Compute(**config.compute))
+  model = restorer.load_as_configured(
+      config, _choose_weights(config, arguments))
   print(f'With {model!r}')
   failures = restore.restore_files(
       model, tasks, options, panels=config.restore.panels,

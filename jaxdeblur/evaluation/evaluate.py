@@ -7,7 +7,6 @@ from etils import epath
 import ml_collections
 import tqdm
 
-from jaxdeblur import partitioning
 from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
 from jaxdeblur.evaluation import compare, provenance, result
 from jaxdeblur.evaluation.methods import Method, choose_method
@@ -18,10 +17,8 @@ from jaxdeblur.evaluation.report import Score
 from jaxdeblur.evaluation.result import JSON_NAME, Result
 from jaxdeblur.evaluation.scoring import Metrics, choose_metrics
 from jaxdeblur.evaluation.source import Source
-from jaxdeblur.models.compute import Compute
 from jaxdeblur.restoration import restorer
 from jaxdeblur.restoration.options import RestoreOptions
-from jaxdeblur.restoration.restorer import Restorer
 
 
 def evaluate(
@@ -71,7 +68,7 @@ def evaluate(
   cases = protocol.list_cases(source)
   metrics = choose_metrics(config.eval, cases.has_sharp)
   method = choose_method(
-      config.eval, lambda: _load(config, weights),
+      config.eval, lambda: restorer.load_as_configured(config, weights),
       RestoreOptions.from_config(
           config.restore.to_dict() | {'fit': protocol.fit}))
   _check_views(method, cases, protocol.name)
@@ -97,15 +94,6 @@ def evaluate(
   if page is not None:
     page.write(scored)
   return scored
-
-
-def _load(
-    config: ml_collections.ConfigDict, weights: epath.PathLike
-) -> Restorer:
-  mesh = (partitioning.make_mesh(config.mesh.to_dict())
-          if config.mesh.height > 1 else None)
-  return restorer.load(
-      weights, config.restore.pick, mesh, Compute(**config.compute))
 
 
 def _score_case(

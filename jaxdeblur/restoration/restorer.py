@@ -9,6 +9,7 @@ import warnings
 from etils import epath
 import jax
 from jax.sharding import Mesh
+import ml_collections
 import numpy as np
 
 from jaxdeblur.checkpoints import CheckpointError, Weights, load_weights
@@ -16,7 +17,7 @@ from jaxdeblur.compilation import jit
 from jaxdeblur.errors import UserError
 from jaxdeblur.models import compute as how
 from jaxdeblur.models.feature_networks import FeatureNetwork
-from jaxdeblur.partitioning import replicated, split_rows
+from jaxdeblur.partitioning import make_mesh, replicated, split_rows
 from jaxdeblur.restoration import given
 from jaxdeblur.restoration.fitting import fit_view, resize
 from jaxdeblur.restoration.options import RestoreOptions
@@ -51,6 +52,20 @@ def load(
         f'{weights.path} holds {weights.settings["name"]}, which compares '
         'pictures and restores none: it is for the feature loss in training.')
   return Restorer(weights, mesh)
+
+
+def load_as_configured(
+    config: ml_collections.ConfigDict, path: epath.PathLike
+) -> 'Restorer':
+  """Loads weights as `load` does, with the options of a config.
+
+  Args:
+    config: `compute`, `mesh`, and `restore.pick`.
+    path: see `load`.
+  """
+  mesh = (make_mesh(config.mesh.to_dict()) if config.mesh.height > 1
+          else None)
+  return load(path, config.restore.pick, mesh, how.Compute(**config.compute))
 
 
 class ViewOrderWarning(UserWarning):
