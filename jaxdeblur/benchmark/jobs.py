@@ -9,8 +9,9 @@ from typing import Any
 
 import ml_collections
 
-from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation.provenance import describe_run
+from jaxdeblur.outputs import check_result
 from jaxdeblur.pictures import write_whole
 from jaxdeblur.suggestion import choose_one, did_you_mean
 
@@ -146,14 +147,7 @@ def _check_output(what: str, output: pathlib.Path, overwrite: bool) -> None:
     raise UserError(
         f'config.bench.what={what} only prints: it takes no output.',
         argument='output')
-  if output.exists() and not output.is_dir():
-    raise NoFolderError(
-        f'{output} is a file: the output is a folder for the results.',
-        argument='output')
-  if (output / JSON_NAME).exists() and not overwrite:
-    raise ExistingFileError(
-        f'{output / JSON_NAME} exists already and is not replaced.',
-        argument='overwrite')
+  check_result(output, JSON_NAME, overwrite)
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from etils import epath
 import ml_collections
 import tqdm
 
-from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
+from jaxdeblur.errors import UserError
 from jaxdeblur.evaluation import compare, provenance, result
 from jaxdeblur.evaluation.methods import Method, choose_method
 from jaxdeblur.evaluation.page import ReportPage
@@ -17,6 +17,7 @@ from jaxdeblur.evaluation.report import Score
 from jaxdeblur.evaluation.result import JSON_NAME, Result
 from jaxdeblur.evaluation.scoring import Metrics, choose_metrics
 from jaxdeblur.evaluation.source import Source
+from jaxdeblur.outputs import check_result
 from jaxdeblur.restoration import restorer
 from jaxdeblur.restoration.options import RestoreOptions
 
@@ -48,14 +49,7 @@ def evaluate(
   Raises:
     UserError: the pictures cannot be scored, or there are scores already.
   """
-  if output.exists() and not output.is_dir():
-    raise NoFolderError(
-        f'{output} is a file: the output is a folder for the results.',
-        argument='output')
-  if (output / JSON_NAME).exists() and not overwrite:
-    raise ExistingFileError(
-        f'{output / JSON_NAME} exists already and is not replaced.',
-        argument='overwrite')
+  check_result(output, JSON_NAME, overwrite)
   page = None
   if page_folder is not None:
     page = ReportPage(page_folder, config.eval.pictures_shown)

@@ -12,8 +12,9 @@ import numpy as np
 import tqdm
 
 from jaxdeblur import pictures
-from jaxdeblur.errors import ExistingFileError, NoFolderError, UserError
+from jaxdeblur.errors import ExistingFileError, UserError
 from jaxdeblur.memory import is_out_of_memory
+from jaxdeblur.outputs import check_folder
 from jaxdeblur.pictures import ImageFileError
 from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.panels import draw_panels
@@ -53,10 +54,7 @@ def plan_tasks(
     UserError: there is nothing to restore, the output is no folder, dual-pixel
       views come with several pictures, or two results have one name.
   """
-  if output.exists() and not output.is_dir():
-    raise NoFolderError(
-        f'{output} is a file: the output is a folder for the results.',
-        argument='output')
+  check_folder(output)
   dual = {name: path for name, path in (('left', left), ('right', right))
           if path is not None}
   if dual:
