@@ -14,8 +14,7 @@ import ml_collections
 from jaxdeblur import partitioning
 from jaxdeblur.checkpoints import abstract_variables
 from jaxdeblur.compilation import jit
-from jaxdeblur.models.compute import Compute
-from jaxdeblur.models.network import Network
+from jaxdeblur.models.compute import create_as_configured
 from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.optimizer import make_optimizer
 from jaxdeblur.training.state import create_state
@@ -82,7 +81,7 @@ def make_forward(
       and width, px; multiples of the network's `smallest_multiple`).
     devices: the first one is used.
   """
-  model = create_network(config)
+  model = create_as_configured(config)
   sharding = SingleDeviceSharding(devices[0])
   height, width = config.bench.size
   variables = _put_on(abstract_variables(model), sharding)
@@ -113,7 +112,7 @@ def make_step(
   mesh = partitioning.make_mesh(config.mesh.to_dict(), devices)
   partitioning.check_batch(
       mesh, train.batch_size, train.accumulation_steps, crop[0])
-  model = create_network(config)
+  model = create_as_configured(config)
   optimizer = make_optimizer(train)
   state = jax.eval_shape(functools.partial(
       create_state, model, optimizer, trainable=tuple(train.trainable)),
@@ -135,11 +134,6 @@ def make_step(
 
 
 PROGRAMS = {'forward': make_forward, 'train_step': make_step}
-
-
-def create_network(config: ml_collections.ConfigDict) -> Network:
-  """Creates the network of `config.model`, computing as in `config.compute`."""
-  return Compute(**config.compute).create(config.model.to_dict())
 
 
 def describe_network(config: ml_collections.ConfigDict) -> str:

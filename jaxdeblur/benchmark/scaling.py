@@ -13,13 +13,10 @@ import numpy as np
 import tqdm
 
 from jaxdeblur.benchmark.measurement import process_peak_bytes
-from jaxdeblur.benchmark.programs import (
-  create_network,
-  describe_network,
-  fill,
-)
+from jaxdeblur.benchmark.programs import describe_network, fill
 from jaxdeblur.checkpoints import Weights, abstract_variables
 from jaxdeblur.errors import UserError
+from jaxdeblur.models.compute import create_as_configured
 from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.restorer import Restorer
 from jaxdeblur.restoration.tiling import plan_spans
@@ -115,7 +112,7 @@ def measure(config: ml_collections.ConfigDict) -> Scaling:
     raise UserError(
         f'config.bench.sizes is {tuple(bench.sizes)} and config.bench.repeats '
         f'{bench.repeats}: name one size and one run at least.')
-  model = create_network(config)
+  model = create_as_configured(config)
   restorer = Restorer(Weights(
       config.model.to_dict(), model, fill(abstract_variables(model)),
       epath.Path('nowhere')))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+import ml_collections
+
 from jaxdeblur.errors import UserError
 from jaxdeblur.models import registry
 from jaxdeblur.models.network import Network
@@ -62,3 +64,12 @@ class Compute:
 
 
 DEFAULT = Compute()
+
+
+def create_as_configured(config: ml_collections.ConfigDict) -> Network:
+  """Creates the network of `config.model`, computing as in `config.compute`.
+
+  Raises:
+    UserError: as from `Compute` and its `create`.
+  """
+  return Compute(**config.compute).create(config.model.to_dict())

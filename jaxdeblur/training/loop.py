@@ -25,7 +25,7 @@ from jaxdeblur.checkpoints import (
 from jaxdeblur.compilation import compile_interruptibly
 from jaxdeblur.errors import UserError
 from jaxdeblur.models import registry
-from jaxdeblur.models.compute import Compute
+from jaxdeblur.models.compute import create_as_configured
 from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.multihost import start_processes
@@ -77,7 +77,7 @@ def train(
   start_processes(config.distributed)
   workdir = epath.Path(workdir)
   mesh = partitioning.make_mesh(config.mesh.to_dict())
-  model = Compute(**config.compute).create(config.model.to_dict())
+  model = create_as_configured(config)
   check_settings(config)
   partitioning.check_batch(
       mesh, config.train.batch_size, config.train.accumulation_steps,
