@@ -1,5 +1,6 @@
 """Convolutions and their gradients against XLA's own."""
 
+from derivatives import curves
 import flax.linen as nn
 import jax
 from jax import lax
@@ -183,21 +184,8 @@ def test_jacobians_agree(functions):
 def test_second_derivatives_are_those_of_the_definition(functions):
   """Forward over reverse, reverse over forward, reverse over reverse."""
   ours, xla, inputs, directions = functions
-
-  def curves(function):
-    def loss(inputs):
-      return jnp.sin(function(*inputs)).sum()
-
-    def slope(inputs):
-      return jax.jvp(loss, (inputs,), (directions,))[1]
-
-    def product(inputs):
-      return sum(map(jnp.vdot, jax.grad(loss)(inputs), directions))
-
-    return (jax.jvp(jax.grad(loss), (inputs,), (directions,))[1],
-            jax.grad(slope)(inputs), jax.grad(product)(inputs))
-
-  _assert_trees_close(curves(ours), curves(xla))
+  _assert_trees_close(
+      curves(ours, inputs, directions), curves(xla, inputs, directions))
 
 
 def test_differentiates_each_of_a_batch(functions):
