@@ -17,15 +17,6 @@ from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.state import TrainState
 
 
-@pytest.fixture(scope='module')
-def saved(make_weights, tmp_path_factory):
-  """Weights and the folder they were saved in."""
-  weights = make_weights()
-  folder = tmp_path_factory.mktemp('weights') / 'narrow'
-  save_weights(folder, weights.settings, weights.variables)
-  return weights, folder
-
-
 def test_weights_come_back_with_their_network(saved):
   weights, folder = saved
   loaded = load_weights(folder)

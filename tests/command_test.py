@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 
 from jaxdeblur import cli
-from jaxdeblur.checkpoints import load_weights, save_weights
+from jaxdeblur.checkpoints import load_weights
 from jaxdeblur.convert import torch_drbnet
-
-
-@pytest.fixture(scope='module')
-def weights(make_weights, tmp_path_factory):
-  weights = make_weights()
-  folder = tmp_path_factory.mktemp('weights') / 'narrow'
-  save_weights(folder, weights.settings, weights.variables)
-  return folder
 
 
 @pytest.fixture
@@ -38,12 +30,13 @@ def run(*arguments):
   return result
 
 
-def test_pictures_are_restored_without_a_config(weights, photo, tmp_path):
+def test_pictures_are_restored_without_a_config(
+    weights_folder, photo, tmp_path):
   other = tmp_path / 'other'
   other.mkdir()
   cv2.imwrite(str(other / 'b.png'), np.zeros((16, 16, 3), np.uint8))
   result = run('restore', photo, other, '-o', tmp_path / 'out', '--weights',
-               weights, '--panels', '--tile', 16)
+               weights_folder, '--panels', '--tile', 16)
   assert result.exit_code == 0, result.output
   assert '<Restorer: drbnet width=2; ' in result.output
   assert 'Restored 2 of 2' in result.output
@@ -53,9 +46,9 @@ def test_pictures_are_restored_without_a_config(weights, photo, tmp_path):
   assert record['photo.png']['tile'] == 16
 
 
-def test_any_field_may_follow(weights, photo, tmp_path):
+def test_any_field_may_follow(weights_folder, photo, tmp_path):
   result = run('restore', '--config.restore.fit=resize', photo, '-o',
-               tmp_path / 'out', '-w', weights)
+               tmp_path / 'out', '-w', weights_folder)
   assert result.exit_code == 0 and 'fit by resize' in result.output
 
 
@@ -95,9 +88,9 @@ def test_debug_keeps_the_traceback():
   assert 'Traceback' in result.output and 'does not exist' in result.output
 
 
-def test_weights_say_what_they_are(weights):
+def test_weights_say_what_they_are(weights_folder):
   assert 'starter: drbnet, views center' in run('info').output
-  assert 'receptive field 144 px' in run('info', weights).output
+  assert 'receptive field 144 px' in run('info', weights_folder).output
 
 
 def test_recipes_are_listed_with_their_fields():

@@ -101,6 +101,22 @@ def make_weights():
 
 
 @pytest.fixture(scope='session')
+def saved(make_weights, tmp_path_factory):
+  """Narrow weights and the folder they were saved in; tests only read it."""
+  from jaxdeblur.checkpoints import save_weights
+
+  weights = make_weights()
+  folder = tmp_path_factory.mktemp('weights') / 'narrow'
+  save_weights(folder, weights.settings, weights.variables)
+  return weights, folder
+
+
+@pytest.fixture(scope='session')
+def weights_folder(saved):
+  return saved[1]
+
+
+@pytest.fixture(scope='session')
 def tpu():
   """The sharding of one TPU v5e that is described, not there."""
   if importlib.util.find_spec('libtpu') is None:

@@ -10,26 +10,18 @@ import tifffile
 from configs import starter
 import jaxdeblur
 from jaxdeblur import jobs
-from jaxdeblur.checkpoints import load_weights, save_weights
+from jaxdeblur.checkpoints import load_weights
 
 SIZE = (40, 24)  # Width and height, as Pillow counts.
 
 
-@pytest.fixture(scope='module')
-def weights(make_weights, tmp_path_factory):
-  weights = make_weights()
-  folder = tmp_path_factory.mktemp('weights') / 'narrow'
-  save_weights(folder, weights.settings, weights.variables)
-  return folder
-
-
 @pytest.fixture
-def restore(weights, tmp_path, capsys):
+def restore(weights_folder, tmp_path, capsys):
   """Runs the job: restore(input, ...) -> (exit code, what it printed)."""
   def run(source, output='out', **options):
     code = jobs.run('restore', starter.get_config(), jobs.Arguments(
-        workdir=weights, input=tmp_path / source, output=tmp_path / output,
-        **options))
+        workdir=weights_folder, input=tmp_path / source,
+        output=tmp_path / output, **options))
     printed = capsys.readouterr()
     return code, printed.out + printed.err
 
@@ -106,7 +98,7 @@ def test_one_bad_file_does_not_stop_a_folder(restore, tmp_path):
   assert 'is 1 x 1 px' in errors[2]
 
 
-def test_how_results_were_made_is_recorded(restore, weights, tmp_path):
+def test_how_results_were_made_is_recorded(restore, weights_folder, tmp_path):
   for name in ('a.png', 'b.png'):  # One run each: entries are kept.
     _save(tmp_path / name)
     assert restore(name)[0] == 0
@@ -115,7 +107,7 @@ def test_how_results_were_made_is_recorded(restore, weights, tmp_path):
   assert record['b.png'] == {
       'views': {'center': 'b.png'},
       'network': {'name': 'drbnet', 'views': ['center'], 'width': 2},
-      'checkpoint': load_weights(weights).digest(),
+      'checkpoint': load_weights(weights_folder).digest(),
       'compute': {'dtype': 'float32', 'remat': 'False',
                   'dynamic_conv_method': 'auto'},
       'tile': 2048, 'halo': None, 'fit': 'pad',
