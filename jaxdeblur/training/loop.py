@@ -58,10 +58,10 @@ def train(
   On SIGTERM it saves and returns early. The next call continues the training.
 
   Args:
-  # Traced first, so that impossible settings leave no folder behind.
-      `mesh`, `distributed`, `validation`.
-    workdir: where checkpoints and TensorBoard logs go, the same for all
-      processes: a folder, or a place in a bucket, gs://BUCKET/FOLDER.
+    config: a config as in `configs/`. It reads the fields `seed`, `model`,
+      `compute`, `data`, `train`, `mesh`, `distributed`, `validation`.
+    workdir: where checkpoints and TensorBoard logs go: a folder, or a place in
+      a bucket, gs://BUCKET/FOLDER. All processes need the same one.
 
   Returns:
     The last state.
@@ -71,8 +71,8 @@ def train(
       state is saved.
     CheckpointError: `workdir` holds checkpoints of another network.
     OSError: nothing can be written in `workdir`.
-  # Traced first, so that impossible settings leave no folder behind.
-      there is not, or is there twice.
+    UserError: the devices cannot share the batch, or the config names
+      something that does not exist, or exists twice.
   """
   start_processes(config.distributed)
   workdir = epath.Path(workdir)
