@@ -27,6 +27,9 @@ _INPUT = flags.DEFINE_string(
     'folder that the protocol reads; compare: scores of an evaluation; '
     'convert: weights or a checkpoint; prepare: the downloaded dataset; '
     'patches: a folder of pairs to cut.')
+_SHOW = flags.DEFINE_bool(
+    'show', False, 'prepare: draw training pairs of the config into '
+    'OUTPUT/pairs.png instead.')
 _OUTPUT = flags.DEFINE_string('output', None, 'The folder for the results.')
 _REPORT = flags.DEFINE_string(
     'report', None, 'eval: the folder for a page with scores and pictures.')
@@ -49,7 +52,8 @@ def main(argv: list[str]) -> None:
   if _WORKDIR.value is not None:
     paths['workdir'] = jobs.locate_workdir(_WORKDIR.value, _MODE.value)
   arguments = jobs.Arguments(
-      overwrite=_OVERWRITE.value, dataset=_DATASET.value, **paths)
+      overwrite=_OVERWRITE.value, dataset=_DATASET.value, show=_SHOW.value,
+      **paths)
   if not flags.FLAGS['verbosity'].present:
     choose_log_lines(training=_MODE.value == 'train')
   jobs.leave(_MODE.value, jobs.run(

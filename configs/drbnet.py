@@ -34,7 +34,7 @@ def get_config(variant: str = 'single') -> ml_collections.ConfigDict:
   config.model = describe_model(
       _NETWORKS[variant], views=('center',), width=32)
   config.data.update(
-      crop=(160, 160), max_radius=12.0,
+      crop=(160, 160),
       bit_depth=8,           # As the published program reads.
       mirror_share=0.0, flip_share=0.0)  # As IFAN, the same lineage.
   config.train.update(

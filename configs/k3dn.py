@@ -3,7 +3,9 @@ r"""K3DN (Yang et al. 2023) on rendered dual-pixel pairs.
 Published: none for this data; the paper trains on DPDD, DDD-syn and RDPD.
 
 A variant is a size (tiny, lightweight, large) and, after commas, options:
-`single` is the single-image mode; `stage2` is the second stage of training,
+`single` is the single-image mode; `both_sides` compares the views by shifts of
+-3 to 3 and learns both sides of the plane in focus, where the published network
+compares 0 to 3 and learns one side; `stage2` is the second stage of training,
 which freezes all but the SRP blocks and starts from the first stage's weights:
 
   python run.py --config configs/k3dn.py:tiny --workdir STAGE1 \
@@ -30,20 +32,28 @@ from jaxdeblur.errors import UserError
 from jaxdeblur.models.k3dn import VARIANTS
 
 
+_OPTIONS = {'single', 'stage2', 'both_sides'}
+
+
 def get_config(variant: str = 'tiny') -> ml_collections.ConfigDict:
   size, *options = variant.split(',')
-  if size not in VARIANTS or set(options) - {'single', 'stage2'}:
+  if size not in VARIANTS or set(options) - _OPTIONS:
     raise UserError(
         f'Unknown variant {variant!r} of a K3DN: give a size, one of '
-        f'{", ".join(VARIANTS)}, then single or stage2 after commas.')
+        f'{", ".join(VARIANTS)}, then {" or ".join(sorted(_OPTIONS))} after '
+        'commas.')
   config = base.get_config()
-  single, stage2 = 'single' in options, 'stage2' in options
+  single, stage2, both_sides = (
+      name in options for name in ('single', 'stage2', 'both_sides'))
   config.model = describe_model(
       'k3dn', variant=size, srp=stage2,
       views=('center',) if single else ('left', 'right'))
+  if both_sides:
+    config.model.cost_shifts = tuple(range(-3, 4))
   config.data.update(
       crop=(576, 448), tile=640, dual_pixel=True, max_radius=12.0,
-      disparity='right_first',  # The cost volume's only side.
+      # The side that the cost volume can compare.
+      disparity='both' if both_sides else 'right_first',
       input_noise_share=0.0, grey_share=0.0, scale_share=0.0)
   config.train.update(
       batch_size=4,

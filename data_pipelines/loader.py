@@ -8,12 +8,15 @@ import grain
 
 from data_pipelines.batches import Batches
 from data_pipelines.datasets.catalogue import NAMES, open_dataset
+from data_pipelines.depth_maps import DepthTiles
+from data_pipelines.light_fields import LightFieldViews
 from data_pipelines.pairs import FolderPairs, PairSource
 from data_pipelines.patches import open_patches
 from data_pipelines.recorded import CropPair, CropSettings
-from data_pipelines.rendered import DefocusSettings, RenderDefocus
 from data_pipelines.sources import TileSource, list_tiles
+from data_pipelines.tiles import CutDepthTile, CutLightField, CutTiles
 from jaxdeblur.errors import UserError
+from jaxdeblur.optics.settings import DefocusSettings
 from jaxdeblur.suggestion import choose_one
 
 Settings = TypeVar('Settings', DefocusSettings, CropSettings)
@@ -72,7 +75,7 @@ def open_training_data(
     shards: int = 1,
     views: Sequence[str] | None = None,
 ) -> Batches:
-  """Opens an endless iterator of batches of views.
+  """Opens an endless iterator of batches: views, or tiles to render from.
 
   The n-th batch depends only on the seed, not on workers, threads or time. The
   n-th batches of all processes together hold the same pairs, whatever the
@@ -86,41 +89,58 @@ def open_training_data(
       CropSettings. `workers` is the number of processes that make the batches;
       0 makes them in threads of this process.
     batch_size: pairs in a batch of this process.
-    seed: seed of order, crops, blur, noise and other changes.
+    seed: seed of order, crops and changes.
     shard: the number of this process's part of the data, from 0.
     shards: number of processes.
     views: views of recorded pairs to return; others are not decoded. None
       returns all in `views_of`.
 
   Returns:
-    An iterator of dicts of views, float32 [batch_size, height, width, 3] in
-    [0, 1].
+    An iterator of dicts. For recorded pairs they hold views, float32
+    [batch_size, height, width, 3] in [0, 1]. For rendered pairs they hold
+    'tiles', uint8 [batch_size, layers, h, w, 3]: see `render_pairs`.
 
   Raises:
     UserError: the pairs lack requested views, or the ground truth.
   """
   if is_rendered(data):
-    pairs = _render_pairs(data, seed, shard, shards)
+    pairs = _cut_tiles(data, seed, shard, shards)
   else:
     pairs = _crop_pairs(data, seed, shard, shards, views)
   return Batches(
       pairs.batch(batch_size, drop_remainder=True), data.get('workers', 0))
 
 
-def _render_pairs(data, seed, shard, shards) -> grain.MapDataset:
-  tiles = TileSource(list_tiles(
+def _open_tiles(data, settings):
+  """Opens what the tiles are cut from, and how."""
+  if settings.scene == 'light_field':
+    return LightFieldViews(data['photos']), CutLightField(settings)
+  tiles = list_tiles(
       data['photos'], most_per_series=data.get('most_per_series', 0),
-      enlarge_to=data.get('tile', 0)))
-  settings = _read_settings(DefocusSettings, data)
+      enlarge_to=data.get('tile', 0))
+  if settings.scene == 'depth':
+    if not data.get('depth_maps'):
+      raise UserError(
+          'Scenes with depth need depth_maps, the folder of their maps.',
+          argument='depth_maps')
+    source = DepthTiles(
+        tiles, data['depth_maps'], data.get('depth_kind', 'disparity'))
+    return source, CutDepthTile(settings)
+  source = TileSource(tiles)
+  return source, CutTiles(source, settings)
+
+
+def _cut_tiles(data, seed, shard, shards) -> grain.MapDataset:
+  source, cut = _open_tiles(data, read_settings(DefocusSettings, data))
   return (
-      grain.MapDataset.source(tiles)
+      grain.MapDataset.source(source)
       .seed(seed)
       .shuffle()
       # This keeps everything. Grain derives each step's seed from the number of
       # steps before it, and one step less would change existing trainings.
       .slice(slice(None))
       .repeat()
-      .random_map(RenderDefocus(tiles, settings))
+      .random_map(cut)
       .slice(slice(shard, None, shards)))
 
 
@@ -141,7 +161,7 @@ def _crop_pairs(data, seed, shard, shards, views) -> grain.MapDataset:
     needed.discard('center')
   if needed != set(views) or needed & {'left', 'right'}:
     needed |= {'left', 'right'}
-  settings = _read_settings(CropSettings, data)
+  settings = read_settings(CropSettings, data)
   return (
       grain.MapDataset.source(open_pairs(data, sorted(needed)))
       .seed(seed)
@@ -158,7 +178,7 @@ def _with_center(views: Sequence[str]) -> tuple[str, ...]:
   return ('center', *views)
 
 
-def _read_settings(
+def read_settings(
     kind: type[Settings], data: Mapping[str, Any]
 ) -> Settings:
   """Reads settings from a config, by the fields of their class."""

@@ -150,8 +150,9 @@ def restore(
 @click.argument('pictures', required=False, type=_PATH, metavar='[FOLDER]')
 @_output(help='Folder for scores.json and scores.csv.')
 @_weights
-@click.option('--protocol', help='How scores are taken.  [default: '
-              'rendered_defocus]')
+@click.option('--protocol', help='How scores are taken: rendered_defocus, '
+              'rendered_camera, full, pixel4_xin, drbnet_paper, k3dn_paper or '
+              'k3dn_paper_single.  [default: rendered_defocus]')
 @click.option('--method', help='What is scored: network, input, wiener or '
               'richardson_lucy.  [default: network]')
 @click.option('--dataset', help='The name of a dataset, instead of a folder.')
@@ -225,6 +226,16 @@ def prepare(context, dataset, download, data_dir, overwrite):
        data_dir=data_dir, overwrite=overwrite)
 
 
+@_command('pairs')
+@click.argument('recipe', metavar='RECIPE[:VARIANT]')
+@_output(help='Folder for pairs.png.')
+@_overwrite
+def pairs(context, recipe, output, overwrite):
+  """Draws training pairs of a recipe, with lens and camera of each."""
+  _run(context, 'prepare', {}, recipe=recipe, output=output, show=True,
+       overwrite=overwrite)
+
+
 @_command('patches')
 @click.argument('pairs', type=_PATH)
 @_output(help='Folder for the patches; it must not exist.')
@@ -233,6 +244,49 @@ def patches(context, pairs, output, size):
   """Cuts recorded pairs into patches, which train faster."""
   _run(context, 'patches', {'patches.size': size}, input=pairs,
        output=output)
+
+
+@_command('calibrate')
+@click.argument(
+    'photographs', nargs=-1, type=_PATH, metavar='PHOTO_OR_FOLDER...')
+@_output(help='Folder for the chart, or for psfs.npz, index.html and more.')
+@click.option('--draw', is_flag=True, help='Draw the chart, to show or print, '
+              'as chart.png and chart.pdf.')
+@click.option('--left', type=_PATH, help='A left dual-pixel view, or a folder '
+              'of them, in the order of the right ones.')
+@click.option('--right', type=_PATH, help='A right one, or a folder of them.')
+@click.option('--depths', help='Distance of the chart in each photograph, at '
+              'one setting of the focus: 500,1000,2000.')
+@click.option('--signs', help='Where the camera focused in each photograph, '
+              'seen from the chart: front,focus,back.')
+@_overwrite
+def calibrate(
+    context, photographs, output, draw, left, right, depths, signs, overwrite):
+  """Measures a camera's blur from photographs of a disc chart.
+
+  First draw the chart; show or print it, and photograph it out of focus.
+  """
+  if not (draw or photographs or left or right):
+    raise click.UsageError(
+        'Name photographs of the chart, or --left and --right, or --draw.')
+  _run(context, 'calibrate',
+       {'calibrate.draw': draw or None,
+        'calibrate.depths': _list_values(depths, float, '--depths'),
+        'calibrate.signs': _list_values(signs, str, '--signs')},
+       input=photographs[0] if photographs else None,
+       more_inputs=photographs[1:], output=output, left=left, right=right,
+       overwrite=overwrite)
+
+
+def _list_values(typed: str | None, kind: type, option: str) -> tuple | None:
+  """The values of an option that holds some between commas."""
+  if typed is None:
+    return None
+  try:
+    return tuple(kind(part.strip()) for part in typed.split(','))
+  except ValueError as error:
+    raise click.UsageError(
+        f'{option} holds numbers between commas; got {typed!r}.') from error
 
 
 @_command('bench')

@@ -8,6 +8,7 @@ import ml_collections
 
 from jaxdeblur.errors import UserError
 from jaxdeblur.losses import LOSSES
+from jaxdeblur.optics.settings import DefocusSettings
 
 # Job -> the sections and fields that it reads.
 _READ = {
@@ -18,18 +19,18 @@ _READ = {
              'restore.pick', 'restore.tile', 'restore.fit', 'eval'),
     'compare': ('eval.compare',),
     'convert': ('convert',),
-    'prepare': ('prepare',),
+    'prepare': ('prepare', 'data', 'seed'),
     'patches': ('patches', 'data.split'),
+    'calibrate': ('calibrate',),
     'bench': ('compilation_cache', 'model', 'compute', 'mesh', 'data.crop',
               'train', 'restore.tile', 'bench'),
 }
 
 # Fields for rendered and for recorded pairs; all others are for both.
 _RENDERED = (
-    'photos', 'most_per_series', 'tile', 'dual_pixel', 'disparity',
-    'max_radius', 'sharp_share', 'two_layer_share', 'edges', 'rims', 'shrink',
-    'sensor_noise_share', 'photon_noise', 'read_noise', 'display_noise',
-    'jpeg_share', 'jpeg_qualities')
+    'photos', 'most_per_series', 'tile', 'depth_maps', 'depth_kind', *(
+        field.name for field in dataclasses.fields(DefocusSettings)
+        if field.name != 'crop'))
 _RECORDED = (
     'bit_depth', 'mirror_share', 'flip_share', 'input_noise_share',
     'input_noise', 'grey_share', 'scale_share', 'smallest_scale')
@@ -67,19 +68,33 @@ def _data(*names: str) -> tuple[str, ...]:
 
 
 _RULES = (
-    _Rule(('train',), _data(*_RENDERED),
+    _Rule(('prepare',), ('prepare',),
+          lambda _, arguments: not arguments.show, 'no --show beside it'),
+    _Rule(('prepare',), ('data', 'seed'),
+          lambda _, arguments: arguments.show, '--show'),
+    _Rule(('train', 'prepare'), _data(*_RENDERED),
           lambda config, _: config.data.name == 'rendered',
           'config.data.name=rendered'),
-    _Rule(('train',), _data('disparity'),
+    _Rule(('train', 'prepare'), _data('disparity', 'softness', 'view_gain'),
           lambda config, _: config.data.dual_pixel,
           'config.data.dual_pixel=True'),
-    _Rule(('train',), _data(*_RECORDED),
+    _Rule(('train', 'prepare'), _data('depth_maps', 'depth_kind'),
+          lambda config, _: config.data.scene == 'depth',
+          'config.data.scene=depth'),
+    _Rule(('train', 'prepare'), _data('disparities', 'apertures'),
+          lambda config, _: config.data.scene == 'light_field',
+          'config.data.scene=light_field'),
+    _Rule(('train', 'prepare'), _data('layer_shares', 'thin_share',
+                                      'slope_share', 'slope', 'shrink'),
+          lambda config, _: config.data.scene == 'layers',
+          'config.data.scene=layers'),
+    _Rule(('train', 'prepare'), _data(*_RECORDED),
           lambda config, _: config.data.name != 'rendered',
           'recorded pairs (config.data.name)'),
-    _Rule(('train',), _data('folder'),
+    _Rule(('train', 'prepare'), _data('folder'),
           lambda config, _: config.data.name in ('folder', 'patches'),
           'config.data.name=folder or patches'),
-    _Rule(('train',), _data('data_dir', 'split'),
+    _Rule(('train', 'prepare'), _data('data_dir', 'split'),
           lambda config, _: config.data.name not in (
               'rendered', 'folder', 'patches'),
           "a dataset's name in config.data.name"),
@@ -102,6 +117,10 @@ _RULES = (
     _Rule(('eval',), ('eval.radii', 'eval.noise', 'eval.seed'),
           lambda config, _: config.eval.protocol == 'rendered_defocus',
           'config.eval.protocol=rendered_defocus'),
+    _Rule(('eval',), ('eval.exchange_views',),
+          lambda config, _: config.eval.method == 'network' and (
+              config.eval.protocol not in _rendered_protocols()),
+          'config.eval.method=network and a protocol of dual-pixel pairs'),
     _Rule(('eval',), ('eval.split',),
           lambda _, arguments: arguments.dataset, '--dataset'),
     _Rule(('eval',), ('eval.pictures_shown',),
@@ -121,6 +140,10 @@ _RULES = (
     _Rule(('restore', 'eval'), ('restore.weights',),
           lambda _, arguments: arguments.workdir is None,
           'no --workdir beside it'),
+    _Rule(('calibrate',), ('calibrate.grid', 'calibrate.smoothness',
+                           'calibrate.depths', 'calibrate.signs'),
+          lambda config, _: not config.calibrate.draw,
+          'config.calibrate.draw=False'),
     _Rule(('patches',), ('data.split',),
           lambda _, arguments: arguments.dataset, '--dataset'),
 )
@@ -129,6 +152,11 @@ _RULES = (
 def _open_fits() -> tuple[str, ...]:
   from jaxdeblur.evaluation.protocols import OPEN_FIT
   return OPEN_FIT
+
+
+def _rendered_protocols() -> tuple[str, ...]:
+  from jaxdeblur.evaluation.protocols import RENDERED
+  return RENDERED
 
 
 def check_read(

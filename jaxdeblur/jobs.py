@@ -25,6 +25,7 @@ from jaxdeblur.memory import is_out_of_memory
 from jaxdeblur.suggestion import choose_one
 
 INTERRUPTED = 130  # The exit code after Ctrl-C.
+PAIRS_NAME = 'pairs.png'  # The contact sheet of training pairs.
 
 
 class UsageError(UserError):
@@ -44,6 +45,7 @@ class Arguments:
   dataset: str | None = None
   data_dir: pathlib.Path | None = None
   overwrite: bool = False
+  show: bool = False
 
   def need(self, *names: str) -> None:
     missing = [f'--{name}' for name in names if getattr(self, name) is None]
@@ -159,6 +161,7 @@ _FLAGS: dict[str, dict[str, str]] = {
         'protocol': '--config.eval.protocol',
         'metrics': '--config.eval.metrics',
         'disc_radius': '--config.eval.disc_radius',
+        'exchange_views': '--config.eval.exchange_views',
         'partial': '--config.prepare.partial=True',
         'heads': '--config.convert.heads',
         'dtype': '--config.compute.dtype',
@@ -168,6 +171,8 @@ _FLAGS: dict[str, dict[str, str]] = {
     'train': {
         name: f'--config.data.{name}' for name in (
             'crop', 'photos', 'tile', 'bit_depth', 'disparity', 'workers',
+            'min_radius', 'max_radius', 'layer_shares', 'bank', 'scene',
+            'depth_maps', 'depth_kind',
             'folder', 'name', 'split')
     } | {
         name: f'--config.train.{name}' for name in (
@@ -183,6 +188,10 @@ _FLAGS: dict[str, dict[str, str]] = {
         name: f'--config.patches.{name}' for name in (
             'size', 'overlap', 'drop_share')
     } | {'split': '--config.data.split'},
+    'calibrate': {
+        name: f'--config.calibrate.{name}' for name in (
+            'grid', 'smoothness', 'depths', 'signs')
+    } | {'photographs': '--input'},
     'eval': {'split': '--config.eval.split'},
     'bench': {'crop': '--config.data.crop',
               'batch_size': '--config.train.batch_size'},
@@ -308,7 +317,22 @@ def _bench(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
   return run_benchmark(config, arguments.output, arguments.overwrite)
 
 
+def _show_pairs(
+    config: ml_collections.ConfigDict, arguments: Arguments
+) -> int:
+  arguments.need('output')
+  from jaxdeblur.outputs import check_result
+  check_result(arguments.output, PAIRS_NAME, arguments.overwrite)
+  from jaxdeblur.training.contact_sheet import draw_contact_sheet
+  arguments.output.mkdir(parents=True, exist_ok=True)
+  draw_contact_sheet(config, arguments.output / PAIRS_NAME)
+  print(f'Written: {arguments.output / PAIRS_NAME}')
+  return 0
+
+
 def _prepare(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  if arguments.show:
+    return _show_pairs(config, arguments)
   arguments.need('dataset', 'data_dir', 'input')
   from data_pipelines.datasets.prepare import prepare
   print(prepare(
@@ -338,6 +362,27 @@ def _cut_patches(
   return 0
 
 
+def _calibrate(config: ml_collections.ConfigDict, arguments: Arguments) -> int:
+  arguments.need('output')
+  from jaxdeblur.calibration import job
+  settings = config.calibrate.to_dict()
+  inputs = [
+      path for path in (arguments.input, *arguments.more_inputs) if path]
+  if settings.pop('draw'):
+    if inputs or arguments.left or arguments.right:
+      raise UsageError('The chart is drawn without photographs: leave them '
+                       'out, or config.calibrate.draw.')
+    print(job.draw_chart(arguments.output, arguments.overwrite))
+    return 0
+  if not inputs and arguments.left is None and arguments.right is None:
+    raise UsageError('--mode calibrate needs --input, or --left and --right, '
+                     'or --config.calibrate.draw=True.')
+  print(job.calibrate_files(
+      inputs, arguments.output, arguments.left, arguments.right,
+      overwrite=arguments.overwrite, **settings))
+  return 0
+
+
 JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
     'train': _train,
     'restore': _restore,
@@ -346,5 +391,6 @@ JOBS: dict[str, Callable[[ml_collections.ConfigDict, Arguments], int]] = {
     'convert': _convert,
     'prepare': _prepare,
     'patches': _cut_patches,
+    'calibrate': _calibrate,
     'bench': _bench,
 }

@@ -66,6 +66,11 @@ def pictures(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(('data', 'fsdp'), 'height'))
 
 
+def pairs(mesh: Mesh) -> NamedSharding:
+  """The sharding in which devices hold a part of [b, ...]."""
+  return NamedSharding(mesh, PartitionSpec(('data', 'fsdp')))
+
+
 def shardings_of(tree: Any, mesh: Mesh) -> Any:
   """Chooses how parameters, or arrays of their shapes, are spread over a mesh.
 
@@ -133,11 +138,15 @@ def check_batch(
 def put_batch(
     batch: Mapping[str, np.ndarray], mesh: Mesh
 ) -> dict[str, jax.Array]:
-  """Places this process's part of a batch of views on its devices."""
-  sharding, processes = pictures(mesh), jax.process_count()
+  """Places this process's part of a batch on its devices.
+
+  Views [b, h, w, 3] are split as in `pictures`, other arrays by pairs alone.
+  """
+  processes = jax.process_count()
   return {
       name: jax.make_array_from_process_local_data(
-          sharding, view, (len(view) * processes, *view.shape[1:]))
+          pictures(mesh) if view.ndim == 4 else pairs(mesh), view,
+          (len(view) * processes, *view.shape[1:]))
       for name, view in batch.items()}
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from configs import drbnet, k3dn, starter
 from data_pipelines.recorded import CropSettings
-from data_pipelines.rendered import DefocusSettings
 from jaxdeblur import jobs
 from jaxdeblur.config import base, command_line, recipes
 from jaxdeblur.config.check import check_config, has_field, list_leaves
@@ -16,6 +15,7 @@ from jaxdeblur.config.model import describe_model
 from jaxdeblur.errors import UserError
 from jaxdeblur.job_fields import check_read
 from jaxdeblur.models import registry
+from jaxdeblur.optics.settings import DefocusSettings
 
 BASE = base.get_config()
 NETWORKS = {'drbnet': 'drbnet', 'drbnet_baseline': 'drbnet:baseline',

@@ -82,7 +82,7 @@ def train_until_killed(photos, workdir, step):
 
   def put_or_die(batch, mesh):
     made.append(None)
-    if len(made) == step:
+    if len(made) == step + 1:  # The first is for the pictures shown.
       os.kill(os.getpid(), signal.SIGKILL)
     return put_batch(batch, mesh)
 
@@ -98,7 +98,7 @@ def train_on_two_devices(photos, workdir):
   with pytest.raises(ValueError, match='is 3, which 2 devices '):
     loop.train(config, workdir)
 
-  interrupt_before_batch(6)  # Step 5: the fourth is step 3's picture.
+  interrupt_before_batch(6)  # Step 5: the first is for the pictures shown.
   with pytest.raises(KeyboardInterrupt):
     loop.train(make_config(photos), workdir)
 
@@ -108,7 +108,7 @@ def interrupt_before_batch(number):
 
   def put_or_interrupt(batch, mesh):
     made.append(put_batch(batch, mesh))
-    assert len(made[-1]['center'].sharding.device_set) == 2
+    assert len(made[-1]['tiles'].sharding.device_set) == 2
     if len(made) == number:
       raise KeyboardInterrupt
     return made[-1]
@@ -175,7 +175,7 @@ def train_until_asked_to_stop(photos, workdir):
 
   def put_or_ask(batch, mesh):
     made.append(None)
-    if len(made) == 3:
+    if len(made) == 4:  # Step 3: the first is for the pictures shown.
       os.killpg(0, signal.SIGTERM)
     return put_batch(batch, mesh)
 
@@ -308,15 +308,18 @@ def test_a_full_disk_stops_and_keeps_what_there_was(photos, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     photos, tmp_path, monkeypatch):
-  put_batch, made = partitioning.put_batch, []
+  make_views_of = loop.make_views_of
 
-  def put_or_spoil(batch, mesh):
-    made.append(None)
-    if len(made) == 6:  # Step 5: the fourth call is for step 3's picture.
-      batch = {name: view * np.nan for name, view in batch.items()}
-    return put_batch(batch, mesh)
+  def make_spoiled_views_of(*arguments):
+    make_views = make_views_of(*arguments)
 
-  monkeypatch.setattr(partitioning, 'put_batch', put_or_spoil)
+    def make_or_spoil(batch, step):
+      factor = jnp.where(step == 4, jnp.nan, 1)  # Step 5, counted from 0.
+      return jax.tree.map(lambda view: view * factor, make_views(batch, step))
+
+    return make_or_spoil
+
+  monkeypatch.setattr(loop, 'make_views_of', make_spoiled_views_of)
   with pytest.raises(
       loop.NonFiniteLossError, match=r'became nan at step 5\. The checkpoint '
       r'of step 4 is kept: train on with a lower config\.train\.learning_rate'):

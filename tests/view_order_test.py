@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipelines.rendered import blur
+from jaxdeblur.evaluation.protocols.rendered import blur
 from jaxdeblur.models import registry
 from jaxdeblur.optics.psf import half_discs
 from jaxdeblur.restoration.restorer import Restorer, ViewOrderWarning
@@ -19,7 +19,7 @@ def sharp():
 
 
 def render(sharp, radius):
-  return [blur(sharp, psf) for psf in half_discs(radius)]
+  return [blur(sharp, np.asarray(psf)) for psf in half_discs(radius)]
 
 
 @pytest.mark.parametrize('radius', [2.0, 6.0, 12.0])

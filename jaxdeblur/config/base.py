@@ -52,25 +52,64 @@ def get_config() -> ml_collections.ConfigDict:
       smallest_scale=0.7,    # Smallest factor by which they are scaled.
       # Rendered pairs:
       photos='photos',       # Folder of sharp photographs.
+      scene='layers',        # What a scene is made of: layers of photographs,
+                             # photographs with depth maps (depth), or a
+                             # light_field.
+      depth_maps='',         # Folder of depth maps with the photographs' names.
+      depth_kind='disparity',  # What they hold: disparity or depth.
+      disparities=(-2.0, 2.0),  # Range of a light field's disparity in focus,
+                             # px from view to view.
+      apertures=(0.5, 1.0),  # Range of its aperture, as a share of its views.
       most_per_series=150,   # Most tiles of one series of photographs; 0: all.
       tile=0,                # Tiles are enlarged to this side, px; 0: never.
       dual_pixel=False,      # Renders left and right views as well.
       disparity='both',      # Side of the plane in focus that layers lie on:
                              # left_first, right_first or both.
-      max_radius=6.0,        # Largest radius of the blur discs, px.
+      softness=(1.0, 1.4),   # Range of how softly the aperture is split into
+                             # views; 1.19 as on the Pixel 4.
+      view_gain=1.15,        # Largest ratio of the views' brightness.
+      min_radius=0.5,        # Smallest radius of the blur, px.
+      max_radius=20.0,       # Largest radius, px; drawn by its logarithm.
       sharp_share=0.15,      # Share of layers left sharp.
-      two_layer_share=0.25,  # Share of pairs with two depths.
-      edges=(0.7, 1.8),      # Range of the discs' border width, px.
-      rims=(-0.2, 0.3),      # Range of how much discs brighten towards the
+      layer_shares=(0.7, 0.2, 0.07, 0.03),  # Shares of pairs with 1, 2, 3 and 4
+                             # layers of depth.
+      thin_share=0.3,        # Share of the layers in front that are thin.
+      slope_share=0.1,       # Share of pairs whose farthest layer slopes.
+      slope=4.0,             # Largest difference of radius over a slope, px.
+      edges=(0.7, 1.8),      # Range of the blur's border width in focus, px.
+      edge_shares=(0.0, 0.4),  # Range of the border's growth with the radius.
+      rims=(-0.2, 0.3),      # Range of how much the blur brightens towards its
                              # border.
+      polygon_share=0.3,     # Share of pairs with straight aperture blades.
+      blades=(5, 9),         # Range of the number of blades.
+      vignetting_share=0.3,  # Share of pairs whose blur changes towards the
+                             # corners: cat's eye, bright side, stretch.
+      vignetting=0.8,        # Largest shift of the cat's eye in the corners.
+      tilt=0.5,              # Largest brightness of one side in the corners.
+      stretch=1.15,          # Largest stretch of the blur in the corners.
+      gaussian_share=0.1,    # Share of pairs with Gaussian blur.
+      colour_spread=0.1,     # Largest difference of red's and blue's radii.
+      bank='',               # File of measured kernels (npz); '' for none.
+      bank_share=0.0,        # Share of pairs blurred with them.
+      highlight_share=0.2,   # Share of pairs with highlights above white.
+      highlight_gain=8.0,    # How much brighter than white, at most.
       shrink=0.55,           # Smallest factor by which photographs are shrunk.
       sensor_noise_share=0.3,  # Share of pairs with noise like a sensor's.
       photon_noise=(1e-5, 3e-4),  # Range of the photon noise's variance.
       read_noise=(1e-4, 1e-3),  # Range of the read noise's standard deviation.
+      mosaic_share=0.5,      # Share of such noise that neighbours share.
       display_noise=2 / 255,  # Largest standard deviation of the noise in the
                              # other pairs.
+      tone_share=0.3,        # Share of pairs with an S-shaped tone curve.
+      tone=0.6,              # Its largest strength.
+      denoising_share=0.2,   # Share of pairs that the camera denoised.
+      denoising=0.02,        # Largest difference that it smooths away.
+      sharpening_share=0.3,  # Share of pairs that the camera sharpened.
+      sharpening=1.0,        # Largest strength of its unsharp mask.
+      zoom_share=0.15,       # Share of pairs enlarged after the blur.
+      zoom=1.4,              # Largest factor.
       jpeg_share=0.3,        # Share of pairs whose input passes through JPEG.
-      jpeg_qualities=(80, 98))  # Range of the JPEG quality, 1 to 100.
+      jpeg_qualities=(75, 98))  # Range of the JPEG quality, 1 to 100.
   # How the network is trained.
   config.train = dict(
       batch_size=8,          # Pairs in each step, over all devices.
@@ -132,6 +171,7 @@ def get_config() -> ml_collections.ConfigDict:
                              # as it is), wiener or richardson_lucy.
       disc_radius='estimate',  # Blur radius for wiener and richardson_lucy:
                              # known, estimate, or a number of px.
+      exchange_views=False,  # Exchanges left and right of dual-pixel pairs.
       compare='',            # Another result to compare with: its scores.json.
       pictures_shown=4)      # Pictures of each condition on the report's page.
   # Restoring, in the jobs restore and eval.
@@ -153,6 +193,16 @@ def get_config() -> ml_collections.ConfigDict:
       overlap=0.6,           # Share of a patch that the next one covers.
       drop_share=0.3)        # Share of each picture's patches to leave out:
                              # those with the least texture.
+  # Measuring a camera's blur from photographs of the disc chart.
+  config.calibrate = dict(
+      draw=False,            # Draws the chart instead, as PNG and PDF.
+      grid=(8, 13),          # Rows and columns of cells of the photograph, each
+                             # with a kernel.
+      smoothness=1.0,        # How smooth kernels are; more hides noise.
+      depths=(),             # Distance of the chart in each photograph, for one
+                             # setting of the focus; () for unknown.
+      signs=())              # Where each photograph is in focus, seen from the
+                             # chart: front, focus or back; () for unknown.
   # Measuring speed and memory.
   config.bench = dict(
       what='forward',        # Benchmark: forward, train_step, scaling, loader

@@ -11,8 +11,8 @@ import math
 from jaxtyping import Float
 import numpy as np
 
-from data_pipelines.transforms import to_display, to_linear
 from jaxdeblur.errors import MissingPackageError, UserError
+from jaxdeblur.optics.light import to_display, to_linear
 from jaxdeblur.optics.psf import disc
 
 # These had the largest mean PSNR of the values tried, on six of the Kodak
@@ -85,7 +85,7 @@ def estimate_radius(picture: Picture) -> float:
   frequencies = (np.arange(_BANDS) + 0.5) / (2 * _BANDS)
   errors = []
   for radius in _CANDIDATES:
-    psf = disc(radius)
+    psf = np.asarray(disc(radius))
     if len(psf) > min(height, width):
       break
     padded = np.zeros((height, width), np.float32)
@@ -138,7 +138,7 @@ def _deconvolve(
   light = np.pad(
       to_linear(picture), ((margin, margin), (margin, margin), (0, 0)),
       mode='reflect')
-  psf = disc(radius)
+  psf = np.asarray(disc(radius))
   restored = np.stack(
       [restore(light[..., channel], psf) for channel in range(3)], axis=2)
   return to_display(restored[margin:-margin, margin:-margin])

@@ -24,9 +24,12 @@ class Method(Protocol):
   Attributes:
     needed_views: the views that every picture must have.
     checkpoint: digest of the weights; None if there are none.
+    seen_side: the only side to which it compares shifts of dual-pixel views,
+      as `measure_side` returns it; None if it compares both, or none.
   """
   needed_views: tuple[str, ...]
   checkpoint: str | None
+  seen_side: int | None
 
   def restore(self, case: Case) -> np.ndarray:
     """The restored picture, float32 [h, w, 3] in [0, 1], of the views' size."""
@@ -50,6 +53,7 @@ class Network:
       options = dataclasses.replace(options, tile=None)
     self._options = options
     self.needed_views = model.required_views
+    self.seen_side = model.seen_side
     self.checkpoint = restorer.weights.digest()
 
   def restore(self, case: Case) -> np.ndarray:
@@ -65,6 +69,7 @@ class Untouched:
   """Returns the input unchanged; see `Method`."""
   needed_views = ()
   checkpoint = None
+  seen_side = None
 
   def restore(self, case: Case) -> np.ndarray:
     return case.photograph()
@@ -77,6 +82,7 @@ class Deconvolution:
   """Deconvolution with one disc per picture; see `Method` and `baselines`."""
   needed_views = ()
   checkpoint = None
+  seen_side = None
 
   def __init__(self, name: str, disc_radius: str):
     """Takes a method's name and where the disc's radius comes from.

@@ -99,8 +99,8 @@ def find_set(
       for its own set only.
     provenance: its `pictures` are 'NAME, SPLIT' if a dataset was read.
   """
-  if protocol['name'] == 'rendered_defocus':  # Whatever it was rendered from.
-    return None
+  if protocol['name'] in ('rendered_defocus', 'rendered_camera'):
+    return None  # Whatever it was rendered from.
   if protocol['name'] == 'pixel4_xin':
     return 'pixel4_xin'
   name, _, split = provenance.get('pictures', '').partition(', ')

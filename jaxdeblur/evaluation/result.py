@@ -82,6 +82,7 @@ class Result:
     lines = [
         f'Protocol {self.protocol["name"]} (fit: {self.protocol.get("fit")}), '
         f'on {self.provenance["pictures"]}: {self.method}',
+        *self._describe_views(),
         '', 'Means over the pictures, input -> output (gain):', '',
         _format_table(metrics, summaries, lambda summary: summary.scores)]
     if any(summary.pictures > 1 for summary in summaries):
@@ -89,6 +90,22 @@ class Result:
           'Medians:', '',
           _format_table(metrics, summaries, lambda summary: summary.medians)]
     return '\n'.join(lines)
+
+  def _describe_views(self) -> list[str]:
+    """How dual-pixel views were given, and to which side they are shifted."""
+    lines = []
+    if 'views' in self.protocol:
+      lines.append(f'Views: {self.protocol["views"]}.')
+    order = self.provenance.get('view_order')
+    if order:
+      data, side = order['data'], order['network']
+      lines.append(
+          'Things in the right view lie farther to the right in '
+          f'{data["right"]} pictures, to the left in {data["left"]}, on both '
+          f'sides or neither in {data["unclear"]}; the network '
+          + (f'compares shifts to the {side} only.' if side
+             else 'is not limited to a side.'))
+    return lines
 
   def write(self, folder: pathlib.Path) -> None:
     """Writes scores.json (everything) and scores.csv (a line per picture).

@@ -19,7 +19,7 @@ from jaxdeblur.models import compute as how
 from jaxdeblur.models.feature_networks import FeatureNetwork
 from jaxdeblur.partitioning import make_mesh, replicated, split_rows
 from jaxdeblur.restoration import given
-from jaxdeblur.restoration.fitting import fit_view, resize
+from jaxdeblur.restoration.fitting import fit_views, resize
 from jaxdeblur.restoration.options import RestoreOptions
 from jaxdeblur.restoration.panels import Inspection
 from jaxdeblur.restoration.tiling import Span, restore_in_tiles
@@ -190,8 +190,7 @@ class Restorer:
     model = self.weights.model
     self._warn_of_order(views)
     height, width = next(iter(views.values())).shape[:2]
-    views = {name: fit_view(view, model.padded_multiple, options.fit)
-             for name, view in views.items()}
+    views = fit_views(views, model.padded_multiple, options.fit)
     inspection = None
 
     def restore(window, rows: Span, columns: Span):

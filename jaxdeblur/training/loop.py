@@ -22,7 +22,7 @@ from jaxdeblur.checkpoints import (
   is_begun,
   load_weights,
 )
-from jaxdeblur.compilation import compile_interruptibly
+from jaxdeblur.compilation import compile_interruptibly, jit
 from jaxdeblur.errors import UserError
 from jaxdeblur.models import registry
 from jaxdeblur.models.compute import create_as_configured
@@ -30,6 +30,7 @@ from jaxdeblur.training.checkpoints import TrainingCheckpoints
 from jaxdeblur.training.features import load_frozen
 from jaxdeblur.training.multihost import start_processes
 from jaxdeblur.training.optimizer import make_optimizer
+from jaxdeblur.training.pairs import make_views_of
 from jaxdeblur.training.preemption import Preemption
 from jaxdeblur.training.reporting import Reporter
 from jaxdeblur.training.settings_check import check_settings
@@ -87,16 +88,18 @@ def train(
       jax.device_get(load_frozen(config.train.losses)),
       partitioning.replicated(mesh))
   batches = _open_data(config, model)
+  make_views = make_views_of(config.data.to_dict(), config.seed, mesh)
   optimizer = make_optimizer(config.train)
   state, shardings = _create_sharded_state(model, optimizer, config, mesh)
   validate = make_validation(config, model, mesh)
   if config.train.init_from and not is_begun(workdir):
     state = start_from(
         model, state, _load_first_weights(config.train.init_from))
+  first = partitioning.put_batch(batches.make(_SHOWN_BATCH), mesh)
   # Traced first, so that impossible settings leave no folder behind.
-  traced = _trace_step(
-      config, mesh, model, state, frozen,
-      jit_train_step(model, optimizer, config.train, mesh, shardings))
+  traced = jit_train_step(
+      model, optimizer, config.train, mesh, shardings, make_views).trace(
+          state, first, frozen)
   checkpoints = TrainingCheckpoints(
       workdir, registry.complete_settings(config.model.to_dict()),
       keep=config.train.keep_checkpoints,
@@ -111,7 +114,8 @@ def train(
     stack.callback(batches.close)
     stack.callback(checkpoints.close)
     reporter = Reporter(
-        workdir, config, model, mesh, state, batches.make(_SHOWN_BATCH))
+        workdir, config, model, state,
+        lambda: jit(make_views)(first, np.uint32(_SHOWN_BATCH)))
     stack.callback(reporter.close)
     compiled = _compile(traced)
     run = _Run(
@@ -120,16 +124,6 @@ def train(
     # From here on SIGTERM saves first and waits until all is written. It ends a
     # compilation at once.
     return run.make_steps(state, last.enter_context(Preemption()))
-
-
-def _trace_step(
-    config, mesh, model, state, frozen, train_step
-) -> jax.stages.Traced:
-  view = jax.ShapeDtypeStruct(
-      (config.train.batch_size, *config.data.crop, 3), np.float32,
-      sharding=partitioning.pictures(mesh))
-  return train_step.trace(
-      state, dict.fromkeys(views_to_train(model), view), frozen)
 
 
 def _compile(traced: jax.stages.Traced) -> jax.stages.Compiled:

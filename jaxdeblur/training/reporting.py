@@ -1,7 +1,8 @@
 """Reports of training: TensorBoard scalars and pictures, lines of progress."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
+import functools
 import time
 from typing import Any
 
@@ -14,12 +15,10 @@ from clu import (
 from etils import epath
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
 from jaxdeblur.training.state import TrainState
 
@@ -34,9 +33,8 @@ class Reporter:
       workdir: epath.Path,
       config: ml_collections.ConfigDict,
       model: Any,
-      mesh: Mesh,
       state: TrainState,
-      views: Mapping[str, np.ndarray],
+      make_shown: Callable[[], Mapping[str, jax.Array]],
   ):
     """Opens the logs; lists the parameters at the first step.
 
@@ -44,14 +42,13 @@ class Reporter:
       workdir: where the logs go.
       config: the config of the training.
       model: the network.
-      mesh: the devices.
       state: the state before the first step of this run.
-      views: the pairs whose pictures are written.
+      make_shown: makes the views of the pairs whose pictures are written. It
+        is called for the first pictures: rendering takes a compilation.
 
     Every method may raise an OSError: the logs cannot be written.
     """
     self._train = config.train
-    self._mesh = mesh
     self._folder = workdir
     self._profiling = False
     with self._explained_failure():
@@ -66,7 +63,7 @@ class Reporter:
         num_train_steps=config.train.steps, every_steps=config.train.log_every,
         every_secs=None, writer=self._writer)
     self._last = (int(state.step), time.perf_counter())
-    self._views = views
+    self._make_shown = functools.cache(make_shown)
     self._restore = jit(
         lambda variables, views: model.apply(variables, views).image)
 
@@ -115,12 +112,12 @@ class Reporter:
 
     Several processes write none, since each holds only a part of the pictures.
     """
-    restored = self._restore(
-        state.published, partitioning.put_batch(self._views, self._mesh))
+    shown = self._make_shown()
+    restored = self._restore(state.published, shown)
     if not restored.is_fully_addressable:
       return
     rows = jnp.concatenate(
-        [self._views['center'], restored, self._views['sharp']], axis=2)
+        [shown['center'], restored, shown['sharp']], axis=2)
     pictures = np.asarray(rows)[:_MOST_PICTURES]
     with self._explained_failure():
       self._writer.write_images(step, {'input, restored, sharp': pictures})

@@ -15,6 +15,7 @@ from jaxdeblur.metrics import psnr
 from jaxdeblur.models.network import Network
 from jaxdeblur.training.objective import Objective, make_objective
 from jaxdeblur.training.optimizer import make_schedule
+from jaxdeblur.training.pairs import MakeViews, views_as_they_are
 from jaxdeblur.training.state import (
   TrainState,
   select_statistics,
@@ -39,22 +40,26 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     train: ml_collections.ConfigDict,
     mesh: Mesh,
+    make_views: MakeViews = views_as_they_are,
 ) -> Callable[..., tuple[TrainState, Scalars]]:
-  """Makes train_step(state, views, frozen) -> (state, scalars).
+  """Makes train_step(state, batch, frozen) -> (state, scalars).
 
-  For the state see TrainState. `frozen` holds the variables of the losses'
-  frozen networks; they are an argument, since XLA is slow with large constants.
-  The scalars are loss (and its parts), gradient_norm, learning_rate, and the
-  mean PSNR in dB of the restored pictures (`psnr`) and of the inputs
-  (`input_psnr`).
+  `make_views` makes the views of a batch, for the number of the step; see
+  `make_views_of`. For the state see TrainState. `frozen` holds the variables of
+  the losses' frozen networks; they are an argument, since XLA is slow with
+  large constants. The scalars are loss (and its parts), gradient_norm,
+  learning_rate, and the mean PSNR in dB of the restored pictures (`psnr`) and
+  of the inputs (`input_psnr`).
   """
   schedule = make_schedule(train)
   differentiate = make_gradient(
       make_objective(model, train), mesh, train.accumulation_steps)
 
   def train_step(
-      state: TrainState, views: Views, frozen: Any = None
+      state: TrainState, batch: Views, frozen: Any = None
   ) -> tuple[TrainState, Scalars]:
+    made = make_views(batch, state.step)
+    views = {name: made[name] for name in views_to_train(model)}
     # Frozen parameters have neither gradients nor an optimizer's state.
     trained, fixed = split_params(state.params, train.trainable)
     ema_trained, _ = split_params(state.ema_params, train.trainable)
@@ -89,6 +94,7 @@ def jit_train_step(
     train: ml_collections.ConfigDict,
     mesh: Mesh,
     shardings: Any,
+    make_views: MakeViews = views_as_they_are,
 ) -> Callable[..., tuple[TrainState, Scalars]]:
   """Jits the function from `make_train_step`, whose arguments it takes.
 
@@ -96,9 +102,11 @@ def jit_train_step(
 
   Args:
     shardings: how the state is spread over the mesh, before and after a step.
+    make_views: see `make_train_step`.
   """
   return jit(
-      make_train_step(model, optimizer, train, mesh), donate_argnums=0,
+      make_train_step(model, optimizer, train, mesh, make_views),
+      donate_argnums=0,
       out_shardings=(shardings, partitioning.replicated(mesh)),
       platform=mesh.devices.flat[0].platform)
 

@@ -16,6 +16,7 @@ from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
 from jaxdeblur.errors import UserError
 from jaxdeblur.metrics import psnr
+from jaxdeblur.training.pairs import make_views_of
 from jaxdeblur.training.state import TrainState
 from jaxdeblur.training.step import views_to_train
 
@@ -58,13 +59,15 @@ def make_validation(
   if not config.validation.batches:
     return None
   data = _choose_pairs(config.data.to_dict(), config.validation.to_dict())
-  batches = list(_draw_batches(config, model, data | _UNCHANGED))
+  data |= _UNCHANGED
+  make_views = jit(make_views_of(data, config.seed + _SEED_OFFSET, mesh))
+  pairs = [make_views(partitioning.put_batch(batch, mesh), np.uint32(number))
+           for number, batch in enumerate(_draw_batches(config, model, data))]
   score = jit(lambda variables, views: psnr(
       model.apply(variables, views).image, views['sharp']).mean())
 
   def validate(state: TrainState) -> float:
-    scores = [score(state.published, partitioning.put_batch(views, mesh))
-              for views in batches]
+    scores = [score(state.published, views) for views in pairs]
     mean = float(np.mean(jax.device_get(scores)))
     return mean if math.isfinite(mean) else -math.inf
 

@@ -8,6 +8,7 @@ from jaxdeblur.evaluation.protocols import recorded
 from jaxdeblur.evaluation.protocols.case import Protocol
 from jaxdeblur.evaluation.protocols.pixel4 import Pixel4Xin
 from jaxdeblur.evaluation.protocols.rendered import RenderedDefocus
+from jaxdeblur.evaluation.protocols.rendered_camera import RenderedCamera
 from jaxdeblur.suggestion import choose_one
 
 _RECORDED = {
@@ -18,7 +19,10 @@ _RECORDED = {
 # Protocols that do not say how pictures get a size for the network.
 OPEN_FIT = (Pixel4Xin.name, RenderedDefocus.name)
 
-NAMES = (*_RECORDED, Pixel4Xin.name, RenderedDefocus.name)
+# Protocols that blur sharp photographs.
+RENDERED = (RenderedDefocus.name, RenderedCamera.name)
+
+NAMES = (*_RECORDED, Pixel4Xin.name, *RENDERED)
 
 
 def choose_protocol(
@@ -29,7 +33,7 @@ def choose_protocol(
   Args:
     settings: `config.eval`.
     fit: how pictures get a size for the network, for rendered_defocus and
-      pixel4_xin; the papers' protocols have their own way.
+      pixel4_xin; the other protocols have their own way.
 
   Raises:
     UserError: there is no protocol of this name.
@@ -42,5 +46,7 @@ def choose_protocol(
   if name == RenderedDefocus.name:
     return RenderedDefocus(
         tuple(settings.radii), settings.noise, settings.seed, fit)
+  if name == RenderedCamera.name:
+    return RenderedCamera()
   raise UserError(
       f'config.eval.protocol is {name!r}: {choose_one(name, NAMES)}')

@@ -114,5 +114,6 @@ K3DN_PAPER_SINGLE = dataclasses.replace(
 
 FULL = Recorded(
     'full',
-    'ours: every pixel, at the bit depth of the files; padded by reflection to '
-    'what the network takes and cut back')
+    'ours: every pixel, at the bit depth of the files; padded by reflection '
+    '(left and right change places where columns are mirrored) to what the '
+    'network takes and cut back')

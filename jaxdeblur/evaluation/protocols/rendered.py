@@ -7,13 +7,14 @@ import pathlib
 from typing import Any
 import zlib
 
+import cv2
 import numpy as np
 
-from data_pipelines.rendered import add_display_noise, blur
 from data_pipelines.sources import list_photographs, read_photograph
-from data_pipelines.transforms import quantise, to_display, to_linear
+from data_pipelines.transforms import quantise
 from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
 from jaxdeblur.evaluation.source import Source
+from jaxdeblur.optics.light import to_display, to_linear
 from jaxdeblur.optics.psf import disc
 
 
@@ -75,10 +76,10 @@ class RenderedDefocus:
     if radius == 0:
       return sharp
     key = zlib.crc32(f'{self.seed}/{picture}/{radius:g}'.encode())
-    displayed = to_display(blur(to_linear(sharp), disc(radius)))
-    noisy = add_display_noise(
-        displayed, self.noise, np.random.default_rng(key))
-    return quantise(noisy)
+    light = blur(to_linear(sharp), np.asarray(disc(radius)))
+    noise = np.random.default_rng(key).standard_normal(
+        sharp.shape, np.float32)
+    return quantise(to_display(light) + np.float32(self.noise) * noise)
 
   def describe(self) -> Mapping[str, Any]:
     """All that a stranger needs to repeat the scores."""
@@ -91,3 +92,10 @@ class RenderedDefocus:
         'output': 'float, not quantised',
         'crop': 'none',
     }
+
+
+def blur(light: np.ndarray, psf: np.ndarray) -> np.ndarray:
+  """Convolves linear light [h, w, c] with a PSF; the border is reflected."""
+  # OpenCV correlates, so the PSF is mirrored.
+  return cv2.filter2D(
+      light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)

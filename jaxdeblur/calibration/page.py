@@ -1,0 +1,36 @@
+"""A calibration as one HTML page that needs no other file."""
+
+import base64
+import importlib.util
+from typing import Any
+
+from jaxdeblur.errors import MissingPackageError
+
+_NEEDED = ('jinja2', 'matplotlib')
+
+
+def check_packages() -> None:
+  """Raises a MissingPackageError if the page cannot be drawn."""
+  missing = [
+      name for name in _NEEDED if importlib.util.find_spec(name) is None]
+  if missing:
+    raise MissingPackageError(
+        f'The page is drawn with {" and ".join(missing)}, not installed here: '
+        f'pip install {" ".join(missing)}.')
+
+
+def render(calibration: Any, figures: dict[str, bytes]) -> str:
+  """Renders the page.
+
+  Args:
+    calibration: a `Calibration`.
+    figures: PNG files by name: kernels, radii, residuals.
+  """
+  import jinja2
+  environment = jinja2.Environment(
+      loader=jinja2.PackageLoader('jaxdeblur.calibration'), autoescape=True,
+      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+  return environment.get_template('page.html.jinja').render(
+      calibration=calibration,
+      figures={name: base64.b64encode(data).decode()
+               for name, data in figures.items()})
