@@ -23,10 +23,10 @@ _WORKDIR = flags.DEFINE_string(
 _MODE = flags.DEFINE_string(
     'mode', 'train', f'The job: {", ".join(jobs.JOBS)}.')
 _INPUT = flags.DEFINE_string(
-    'input', None, 'restore: a photograph or a folder of them; eval: the '
-    'folder that the protocol reads; compare: scores of an evaluation; '
-    'convert: weights or a checkpoint; prepare: the downloaded dataset; '
-    'patches: a folder of pairs to cut.')
+    'input', None, 'restore, calibrate: a photograph or a folder of them; '
+    'eval: the folder that the protocol reads; compare: scores of an '
+    'evaluation; convert: weights or a checkpoint; prepare: the downloaded '
+    'dataset; patches: a folder of pairs to cut.')
 _SHOW = flags.DEFINE_bool(
     'show', False, 'prepare: draw training pairs of the config into '
     'OUTPUT/pairs.png instead.')
@@ -40,7 +40,8 @@ _DATA_DIR = flags.DEFINE_string(
     'data_dir', None, 'The folder of the built datasets.')
 _OVERWRITE = flags.DEFINE_bool(
     'overwrite', False,
-    'restore, eval, prepare, bench: replace results that exist already.')
+    'restore, eval, prepare, calibrate, bench: replace results that exist '
+    'already.')
 _DEBUG = flags.DEFINE_bool('debug', False, 'Keep the traceback of each error.')
 
 

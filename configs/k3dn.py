@@ -31,7 +31,6 @@ from jaxdeblur.config.model import describe_model
 from jaxdeblur.errors import UserError
 from jaxdeblur.models.k3dn import VARIANTS
 
-
 _OPTIONS = {'single', 'stage2', 'both_sides'}
 
 

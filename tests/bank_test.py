@@ -32,6 +32,20 @@ def test_kernels_are_interpolated_over_circles_and_places():
       atol=1e-6)
 
 
+def test_a_bank_of_one_side_serves_both():
+  """Beyond the focus, left is right."""
+  left, right = psf.split(psf.disc(4.0, size=15), 4.0)
+  pair = np.stack([left, right])[None, None, None].astype(np.float32)
+  bank = Bank(np.concatenate([pair, pair]), np.float32([2, 8]),
+              ('left', 'right'))
+  far, near = (bank.interpolate_both_sides(circle) for circle in (8.0, -8.0))
+  np.testing.assert_allclose(far, np.stack([left, right]), atol=1e-6)
+  np.testing.assert_allclose(near, far[::-1], atol=1e-6)
+  both = Bank(bank.kernels, np.float32([-8, 8]), bank.views)
+  np.testing.assert_allclose(
+      both.interpolate_both_sides(-8.0), both.interpolate(-8.0), atol=1e-6)
+
+
 def test_a_bank_is_read_as_it_was_written(tmp_path):
   bank = make_bank()
   write_bank(tmp_path / 'bank.npz', bank)

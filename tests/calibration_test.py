@@ -159,6 +159,7 @@ def test_a_chart_too_blurred_to_be_seen_is_refused(small, radius, sentence):
     detect(shot)
 
 
+@pytest.mark.slow
 def test_blur_that_reaches_neighbouring_discs_is_refused(small):
   """A Gaussian's tails meet long before its discs run together."""
   shot = photograph(_kernel('gaussian', 17.0), SMALL, sharp=small)
@@ -166,6 +167,7 @@ def test_blur_that_reaches_neighbouring_discs_is_refused(small):
     estimate([shot], detect(shot), (1, 1))
 
 
+@pytest.mark.slow
 def test_a_calibration_writes_bank_numbers_and_page(small, tmp_path):
   depths = (500.0, 1000.0, 2000.0)
   radii = (4.0, 0.0, 2.0)  # B (1 - 1000 / depth) / 2 with B = 8.

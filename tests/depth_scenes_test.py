@@ -11,6 +11,7 @@ from data_pipelines.loader import open_training_data
 from data_pipelines.sources import list_tiles
 from jaxdeblur import partitioning
 from jaxdeblur.errors import MissingFileError, UserError
+from jaxdeblur.optics.bank import Bank, write_bank
 from jaxdeblur.training.pairs import make_views_of
 
 DATA = dict(crop=(24, 24), max_radius=4.0, sharp_share=0.0, min_radius=4.0,
@@ -136,3 +137,17 @@ def test_light_fields_are_listed_and_checked(light_field):
   (light_field / 'flat' / 'view_4.png').unlink()
   with pytest.raises(MissingFileError, match='has no view 4'):
     _ = LightFieldViews(light_field)[0]
+
+
+def test_banks_that_do_not_suit_the_pairs_are_refused(tmp_path):
+  mesh = partitioning.make_mesh(devices=jax.devices()[:1])
+  kernels = np.zeros((2, 1, 1, 1, 31, 31), np.float32)
+  kernels[..., 15, 15] = 1
+  write_bank(tmp_path / 'bank.npz', Bank(
+      kernels, np.float32([0, 9]), ('center',)))
+  data = DATA | dict(bank=str(tmp_path / 'bank.npz'), bank_share=1.0)
+  with pytest.raises(UserError, match='have 31 px, more than the'):
+    make_views_of(data, 0, mesh)
+  data |= dict(crop=(64, 64), max_radius=20.0, dual_pixel=True)
+  with pytest.raises(UserError, match='pairs need those of left and right'):
+    make_views_of(data, 0, mesh)

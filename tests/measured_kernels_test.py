@@ -7,6 +7,8 @@ import pytest
 from jaxdeblur.optics import psf
 from studies import measured_kernels
 
+pytestmark = pytest.mark.slow
+
 MIDDLE, CORNERS = [0, 1], [4, 5]
 
 
@@ -26,7 +28,6 @@ def fit(name, kernels):
   return measured_kernels.fit(family, kernels, steps=20)
 
 
-@pytest.mark.slow
 def test_a_fit_finds_what_was_drawn():
   """Also where the centre is between pixels. There are two kernels, as in the
   next test, so that one compilation serves both."""
@@ -42,7 +43,6 @@ def test_a_fit_finds_what_was_drawn():
   assert (numbers['x'], numbers['y']) == pytest.approx((0.4, -1.3), abs=0.02)
 
 
-@pytest.mark.slow
 def test_measured_views_are_split_by_a_ramp(measured):
   """Halves with a hard border leave half of a kernel unexplained."""
   middle = measured[MIDDLE]

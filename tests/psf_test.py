@@ -81,12 +81,12 @@ def test_a_cats_eye_is_what_two_discs_share():
   d = shift * radius
   area = (2 * radius ** 2 * np.arccos(d / 2 / radius)
           - d / 2 * np.sqrt(4 * radius ** 2 - d ** 2))
-  eye = np.asarray(psf.cat_eye(radius, shift, 0.0, edge=0.2))
+  eye = np.asarray(psf.cat_eye(radius, shift, 0.0, 0.2, size=25))
   assert 1 / eye.max() == pytest.approx(area, rel=0.01)
-  # It is narrower across the shift, and lies halfway along it.
-  across, along = psf.variance(eye)[0], psf.variance(eye)[1]
-  assert across < along
-  assert psf.centroid(eye)[0] == pytest.approx(d / 2, abs=0.05)
+  # It is narrower along the shift, and lies in the middle.
+  along, across = np.asarray(psf.variance(eye))
+  assert along < across
+  np.testing.assert_allclose(psf.centroid(eye), 0, atol=0.02)
 
 
 def test_rdpds_kernel_is_that_of_its_formula():
@@ -198,13 +198,13 @@ def test_all_families_have_derivatives_and_run_in_batches():
   def spread(radius, blades, shift):
     kernel = psf.aperture(
         radius, edge=1 + 0.4 * radius, blades=blades, roundness=0.3,
-        shift=shift, direction=0.5, tilt=0.2, stretch=1.1, size=31)
+        shift=shift, direction=0.5, tilt=0.2, stretch=1.1, size=15)
     left, right = psf.split(kernel, radius)
     return (psf.variance(kernel).sum() + psf.centroid(right - left + kernel)[0]
-            + psf.variance(psf.gaussian(radius, 31)).sum())
+            + psf.variance(psf.gaussian(radius, 15)).sum())
 
   gradient = jax.jit(jax.vmap(jax.grad(spread, (0, 1, 2))))
-  radii = jnp.array([0.0, 0.5, 4.0, 9.0])
+  radii = jnp.array([0.0, 0.5, 3.0, 5.0])
   for slopes in gradient(radii, jnp.full(4, 6.0), jnp.full(4, 0.2)):
     assert np.isfinite(slopes).all()
   # A larger disc is wider, at the rate r / 2 along each axis.

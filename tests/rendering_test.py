@@ -10,6 +10,10 @@ from jaxdeblur.errors import UserError
 from jaxdeblur.optics import psf, rendering
 from jaxdeblur.optics.rendering import Plane
 
+render, render_depth = (
+    jax.jit(function)
+    for function in (rendering.render, rendering.render_depth))
+
 
 def convolve(image, kernel):
   """Convolution pixel by pixel with OpenCV; dark outside."""
@@ -60,7 +64,7 @@ def stack(planes, **more):
 
 def test_planes_are_composed_as_the_formula_says():
   planes = draw_scene()
-  rendered = rendering.render(stack(planes))
+  rendered = render(stack(planes))
   inside = np.s_[6:-6, 6:-6]
   np.testing.assert_allclose(
       rendered[0][inside], state(planes)[inside], atol=2e-5)
@@ -70,8 +74,8 @@ def test_what_nothing_lies_behind_needs_no_cover():
   planes = draw_scene()
   hides = jnp.array([True, True, False, False])
   np.testing.assert_allclose(
-      rendering.render(stack(planes, hides=hides)),
-      rendering.render(stack(planes)), atol=1e-6)
+      render(stack(planes, hides=hides)),
+      render(stack(planes)), atol=1e-6)
 
 
 def test_the_sharp_scene_and_its_radii_come_with_the_views():
@@ -156,7 +160,8 @@ def test_rendering_has_slopes_in_the_lens():
         planes.light, planes.weight, kernels, planes.starts_layer))
     return rendered[0, 18, 10, 0]
 
-  slope = jax.grad(brightness)(3.0)
+  brightness = jax.jit(brightness)
+  slope = jax.jit(jax.grad(brightness))(3.0)
   assert slope == pytest.approx(
       float(brightness(3.05) - brightness(2.95)) / 0.1, rel=0.05)
 
@@ -170,7 +175,7 @@ def make_depths(count):
 def test_one_depth_everywhere_is_plain_blur():
   light = jnp.asarray(np.random.default_rng(0).random((32, 40, 3), np.float32))
   kernels = make_depths(4)
-  rendered = rendering.render_depth(light, jnp.full((32, 40), 1.0), kernels)
+  rendered = render_depth(light, jnp.full((32, 40), 1.0), kernels)
   inside = np.s_[8:-8, 8:-8]
   np.testing.assert_allclose(
       rendered[0][inside],
@@ -183,7 +188,7 @@ def test_depth_that_slopes_neither_darkens_nor_brightens():
   slope = jnp.broadcast_to(jnp.linspace(0, 3, 48)[None], (32, 48))
   steps = jnp.where(slope > 1.5, 3.0, 0.0)
   for position in (slope, steps):
-    rendered = rendering.render_depth(ones, position, make_depths(4))
+    rendered = render_depth(ones, position, make_depths(4))
     np.testing.assert_allclose(rendered[0][8:-8, 8:-8], 1, atol=0.01)
 
 
@@ -191,7 +196,7 @@ def test_near_covers_far():
   """A near blurred square does not take light of the far plane inside it."""
   light = jnp.zeros((48, 48, 3)).at[16:32, 16:32].set(1.0)
   position = jnp.full((48, 48), 3.0).at[16:32, 16:32].set(0.0)
-  rendered = rendering.render_depth(light, position, make_depths(4))[0]
+  rendered = render_depth(light, position, make_depths(4))[0]
   assert rendered[24, 24, 0] == pytest.approx(1, abs=0.01)
   assert 0.3 < rendered[24, 15, 0] < 0.6  # Half of it lies at the border.
 

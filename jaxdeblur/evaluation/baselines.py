@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxdeblur.errors import MissingPackageError, UserError
 from jaxdeblur.optics.light import to_display, to_linear
-from jaxdeblur.optics.psf import disc
+from jaxdeblur.optics.psf import disc, smallest_size
 
 # These had the largest mean PSNR of the values tried, on six of the Kodak
 # photographs, blurred by discs of 2, 3.5 and 5 px with noise of 1/255.
@@ -84,10 +84,9 @@ def estimate_radius(picture: Picture) -> float:
   noise = np.median(power[_NOISY_BANDS])
   frequencies = (np.arange(_BANDS) + 0.5) / (2 * _BANDS)
   errors = []
+  size = smallest_size(_CANDIDATES[-1])  # One for all: one compilation.
   for radius in _CANDIDATES:
-    psf = np.asarray(disc(radius))
-    if len(psf) > min(height, width):
-      break
+    psf = np.asarray(disc(radius, size=size))
     padded = np.zeros((height, width), np.float32)
     padded[:len(psf), :len(psf)] = psf
     passed = _average_directions(_power(padded))

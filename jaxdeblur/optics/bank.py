@@ -60,6 +60,22 @@ class Bank:
       kernels = _between(kernels, jnp.asarray(position, jnp.float32))
     return kernels / kernels.sum(axis=(-2, -1), keepdims=True)
 
+  def interpolate_both_sides(
+      self,
+      circle: psf.Scalar,
+      place: tuple[psf.Scalar, psf.Scalar] = (0.0, 0.0),
+  ) -> Float[Array, 'views k k']:
+    """Like `interpolate`, also for a bank that knows one side of the focus.
+
+    On the other side, the halves of the aperture change places.
+    """
+    circle = jnp.asarray(circle)
+    one_sided = (self.circles[0] >= 0) | (self.circles[-1] <= 0)
+    known = jnp.where(self.circles[-1] > 0, jnp.abs(circle), -jnp.abs(circle))
+    kernels = self.interpolate(jnp.where(one_sided, known, circle), place)
+    is_other = one_sided & (circle * known < 0)
+    return jnp.where(is_other, kernels[::-1], kernels)
+
 
 def read_bank(file: str | pathlib.Path) -> Bank:
   """Reads a bank from an npz file that `write_bank` or a calibration wrote.

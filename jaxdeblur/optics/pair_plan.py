@@ -281,7 +281,7 @@ class PairPlan:
     kernels = draw(radius, s.kernel_size, self.place, _SAMPLES)
     if bank is None:
       return kernels
-    measured = bank.interpolate(2 * radius, self.place)
+    measured = bank.interpolate_both_sides(2 * radius, self.place)
     if not s.dual_pixel:
       measured = measured.mean(axis=0, keepdims=True)
     margin = (s.kernel_size - bank.size) // 2

@@ -44,7 +44,7 @@ def disc(
     radius: radius of the circle of confusion, px; 0 makes one pixel.
     edge: width of the soft border, px, over which the disc falls from full to
       nothing. Diffraction, aberrations and the sensor's own blur widen it. On
-      the Pixel 4 it is about 0.4 of the radius.
+      the Pixel 4 it is 0.4 to 0.6 of the radius.
     rim: how much brighter the border is than the centre, as a fraction: above 0
       for over-corrected lenses, below 0 for under-corrected ones.
     size: height and width of the kernel, odd.
@@ -90,11 +90,11 @@ def cat_eye(
 ) -> Kernel:
   """A disc that the lens barrel cuts, as in a picture's corners.
 
-  It is the intersection of two discs of one radius.
+  It is what two discs of one radius have in common, about its own middle.
 
   Args:
     radius: radius of the discs, px.
-    shift: distance of the second disc's centre, as a share of the radius.
+    shift: distance between the discs' centres, as a share of the radius.
     direction: direction of that shift, radians from x towards y.
     edge: as in `disc`.
     size: as in `disc`.
@@ -144,16 +144,31 @@ def aperture(
     UserError: see `disc`.
   """
   _check(radius, edge)
-  size = _choose_size(size, radius, edge)
+  is_round = isinstance(blades, float) and math.isinf(blades)
+  return _draw_aperture(
+      radius, edge, rim, tilt, tilt_direction, 1.0 if is_round else blades,
+      angle, roundness, shift, stretch, direction, is_round=is_round,
+      size=_choose_size(size, radius, edge), samples=samples)
 
+
+# One program for all numbers, which would be dozens of small ones otherwise.
+@functools.partial(jax.jit, static_argnames=('is_round', 'size', 'samples'))
+def _draw_aperture(
+    radius, edge, rim, tilt, tilt_direction, blades, angle, roundness, shift,
+    stretch, direction, *, is_round, size, samples,
+) -> Kernel:
   def light(x, y):
     x, y = _turn(x, y, direction)
-    x, y = _turn(x / stretch, y * stretch, -direction)
+    # A cat's eye lies about its own middle: its two discs are moved to the
+    # sides. Otherwise the picture would move against what is in focus.
+    along = x / stretch - shift * radius / 2
+    x, y = _turn(along, y * stretch, -direction)
     distance = _norm(x, y)
-    border = _polygon_border(x, y, blades, angle, roundness)
+    border = 1.0 if is_round else _polygon_border(
+        x, y, blades, angle, roundness)
     inside = _soften((radius * border - distance) / edge)
     dx, dy = jnp.cos(direction), jnp.sin(direction)
-    moved = _norm(x - shift * radius * dx, y - shift * radius * dy)
+    moved = _norm(x + shift * radius * dx, y + shift * radius * dy)
     # Only a shifted disc cuts: two coinciding soft borders would be a harder
     # one.
     cut = _soften((radius - moved) / edge)
@@ -181,6 +196,11 @@ def gaussian(
   if size is None:
     size = 2 * math.ceil(4 * deviation) + 1
   _check_size(size)
+  return _draw_gaussian(deviation, size)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _draw_gaussian(deviation, size: int) -> Kernel:
   edges = jnp.arange(size + 1) - size / 2
   below = jax.scipy.stats.norm.cdf(edges / jnp.maximum(deviation, 1e-3))
   profile = jnp.diff(below)
@@ -242,7 +262,9 @@ def split(
   Each photodiode sees mostly one half of the aperture. Its share falls linearly
   from one side to the other: left's is clip(1/2 - x / (2 softness r), 0, 1).
   For a disc and a softness of 1 or more, the centroids of the views lie
-  0.5 r / softness apart; measured on the Pixel 4: 0.42 r, a softness of 1.19.
+  0.5 r / softness apart. On the Pixel 4 that is 0.42 of twice the standard
+  deviation, a softness of 1.19; fitted ramps have 1.04 to 1.49 over the
+  picture (studies/measured_kernels.py).
 
   Args:
     kernel: the kernel of the whole aperture.
@@ -381,10 +403,8 @@ def _turn(x: Array, y: Array, angle: Scalar) -> tuple[Array, Array]:
   return x * cos + y * sin, y * cos - x * sin
 
 
-def _polygon_border(x, y, blades, angle, roundness) -> Array | float:
+def _polygon_border(x, y, blades, angle, roundness) -> Array:
   """The border's distance in the direction of (x, y), for corners at 1."""
-  if isinstance(blades, float) and math.isinf(blades):
-    return 1.0
   sector = 2 * jnp.pi / blades
   # atan2 has no slope at the middle pixel, where the border is far away.
   is_middle = (x == 0) & (y == 0)

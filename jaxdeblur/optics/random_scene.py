@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, UInt8
+import numpy as np
 
 from jaxdeblur.optics import light_field
 from jaxdeblur.optics.bank import Bank
@@ -18,7 +19,8 @@ Views = dict[str, Array]
 
 
 def render_pair(
-    tiles: UInt8[Array, 'layers h w channels'],
+    tiles: UInt8[Array, 'layers h w channels']
+    | UInt8[np.ndarray, 'layers h w channels'],
     key: Key[Array, ''],
     settings: DefocusSettings,
     bank: Bank | None = None,
@@ -41,7 +43,7 @@ def render_pair(
     fields: they do not say.
   """
   draws = Draws.from_key(key, settings)
-  rendered = _render_scene(tiles, draws, settings, bank)
+  rendered = _render_scene(jnp.asarray(tiles), draws, settings, bank)
   return _photograph(*rendered, draws.noise, settings)
 
 

@@ -8,8 +8,8 @@ up. A layer covers the layers behind it, as far as its blurred mask does:
   S_l = sum over planes p of l of h_p * (light_p weight_p),
   A_l = sum over planes p of l of h_p * weight_p,
 
-where * is a convolution (Xin et al. 2021; Eq. 11f of SPEC_OPTICS there). The
-layers behind are complete: they go on where others hide them.
+where * is a convolution (Xin et al. 2021). The layers behind are complete: they
+go on where others hide them.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 import numpy as np
 
 from jaxdeblur.errors import UserError
 
 Method = Literal['fft', 'direct', 'auto']
 
-# Kernels up to this size are applied directly on CPUs; see studies/blurring.py.
-_LARGEST_DIRECT = 0
+# Smaller kernels are applied directly on CPUs; studies/blurring.py times both.
+_LARGEST_DIRECT = 7
 
 
 @jax.tree_util.register_dataclass
@@ -45,9 +45,9 @@ class Plane:
   light: Float[Array, '*p h w 3']
   weight: Float[Array, '*p h w 1']
   kernels: Float[Array, '*p v 3 k k']
-  starts_layer: Bool[Array, '*p'] | bool
-  hides: Bool[Array, '*p'] | bool = True
-  radius: Float[Array, '*p'] | float = 0.0
+  starts_layer: Array | bool
+  hides: Array | bool = True
+  radius: Array | float = 0.0
 
 
 def render(planes: Plane) -> Float[Array, 'v h w 3']:

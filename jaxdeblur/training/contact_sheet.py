@@ -18,10 +18,13 @@ from data_pipelines.loader import (
 )
 from jaxdeblur import partitioning
 from jaxdeblur.compilation import jit
-from jaxdeblur.optics.bank import read_bank
 from jaxdeblur.optics.pair_plan import PairPlan, plan_pair
 from jaxdeblur.optics.settings import DefocusSettings
-from jaxdeblur.training.pairs import make_pair_keys, make_views_of
+from jaxdeblur.training.pairs import (
+  make_pair_keys,
+  make_views_of,
+  open_bank,
+)
 
 _ORDER = ('center', 'left', 'right', 'sharp', 'radius')
 _INCHES = 1.5  # Side of a picture.
@@ -83,7 +86,7 @@ def _make_pairs(
   if not is_rendered(data):
     return jax.device_get(views), []
   settings = read_settings(DefocusSettings, data)
-  bank = read_bank(settings.bank) if settings.bank else None
+  bank = open_bank(settings)
 
   @jax.jit
   def describe(key):

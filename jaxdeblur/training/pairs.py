@@ -9,7 +9,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from data_pipelines.loader import is_rendered, read_settings
 from jaxdeblur import partitioning
-from jaxdeblur.optics.bank import read_bank
+from jaxdeblur.errors import UserError
+from jaxdeblur.optics.bank import Bank, read_bank
 from jaxdeblur.optics.random_scene import render_pairs
 from jaxdeblur.optics.settings import DefocusSettings
 
@@ -43,7 +44,7 @@ def make_views_of(
   if not is_rendered(data):
     return views_as_they_are
   settings = read_settings(DefocusSettings, data)
-  bank = read_bank(settings.bank) if settings.bank else None
+  bank = open_bank(settings)
   shared = PartitionSpec(('data', 'fsdp'))
   render = jax.shard_map(
       functools.partial(
@@ -58,6 +59,28 @@ def make_views_of(
         view, partitioning.pictures(mesh)) for name, view in views.items()}
 
   return make_views
+
+
+def open_bank(settings: DefocusSettings) -> Bank | None:
+  """Opens the bank of measured kernels, if the settings name one.
+
+  Raises:
+    UserError: it cannot be used with these settings.
+  """
+  if not settings.bank:
+    return None
+  bank = read_bank(settings.bank)
+  if bank.size > settings.kernel_size:
+    raise UserError(
+        f'The kernels of {settings.bank} have {bank.size} px, more than the '
+        f'{settings.kernel_size} px that a max_radius of '
+        f'{settings.max_radius:g} px needs: raise max_radius.',
+        argument='bank')
+  if settings.dual_pixel and len(bank.views) != 2:
+    raise UserError(
+        f'{settings.bank} holds kernels of whole photographs: dual-pixel pairs '
+        'need those of left and right views.', argument='bank')
+  return bank
 
 
 def make_pair_keys(seed: int, step: Any, count: int) -> jax.Array:

@@ -53,14 +53,11 @@ def draw_hexagon(radius: Float[Array, '']) -> Float[Array, 'k k']:
 def draw_cat_eye(radius: Float[Array, '']) -> Float[Array, 'k k']:
   """A disc that is cut from the left and the right, about its own centre.
 
-  The picture must not be moved against the ground truth. `psf.cat_eye` has one
-  of the discs in the middle, so it is drawn finely, moved and averaged.
+  It is drawn on parts of a pixel, which are averaged.
   """
   fine = psf.cat_eye(
       _FINE * radius, _SHIFT, edge=_FINE, size=_FINE * _SIZE)
-  # Its centre lies half the shift to the right: `radius` of the fine pixels.
-  centred = jnp.roll(fine, -radius.astype(int), axis=1)
-  return centred.reshape(_SIZE, _FINE, _SIZE, _FINE).sum(axis=(1, 3))
+  return fine.reshape(_SIZE, _FINE, _SIZE, _FINE).sum(axis=(1, 3))
 
 
 def draw_gaussian(radius: Float[Array, '']) -> Float[Array, 'k k']:
