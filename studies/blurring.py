@@ -3,8 +3,7 @@
   python -m studies.blurring
 
 prints a row for each size of picture and kernel: the median time of
-`optics.rendering.convolve` for three channels by each method. `auto` takes the
-direct way on CPUs up to `rendering._LARGEST_DIRECT`.
+`optics.rendering.convolve` for three channels by each method.
 """
 
 import functools

@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from configs import starter
-from jaxdeblur import checkpoints, partitioning
+from jaxdeblur import checkpoints
 from jaxdeblur.checkpoints import (
   load_weights,
   save_weights,
@@ -92,7 +92,6 @@ def test_logs_go_to_the_bucket(monkeypatch):
       lambda folder, just_logging: addresses.append(str(folder)))
   reporting.Reporter(
       epath.Path(WORKDIR), starter.get_config(), registry.create('drbnet'),
-      partitioning.make_mesh(),
       TrainState(step=jax.numpy.ones((), int), params={}, ema_params={},
-                 opt_state=()), views={})
+                 opt_state=()), make_shown=dict)
   assert addresses == [WORKDIR]

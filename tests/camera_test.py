@@ -134,7 +134,7 @@ def test_jpeg_loses_what_libjpeg_loses(quality):
   picture = draw_picture(64, 80, seed=3)
   picture += 0.05 * np.random.default_rng(0).standard_normal(picture.shape)
   picture = np.clip(picture, 0, 1).astype(np.float32)
-  ours = jax.jit(jpeg.pass_through_jpeg)(jnp.asarray(picture), quality)
+  ours = jax.jit(jpeg.pass_through_jpeg)(jnp.asarray(picture), float(quality))
   theirs = pass_through_file(picture, quality)
   lost = np.abs(theirs - picture).mean()
   assert np.abs(ours - theirs).mean() < 0.08 * lost + 0.5 / 255

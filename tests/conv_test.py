@@ -156,6 +156,7 @@ def _assert_trees_close(ours, xla):
       ours, xla, **_FLOAT64), ours, xla)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('transform', [lambda f: f, jax.jit, jax.checkpoint])
 def test_differentiates_forwards(functions, transform):
   """By both inputs, or by one while the other is constant."""
@@ -173,6 +174,7 @@ def test_differentiates_forwards(functions, transform):
     np.testing.assert_allclose(linear(directions[i]), slope[1], **_FLOAT64)
 
 
+@pytest.mark.slow
 def test_jacobians_agree(functions):
   """They batch forward and reverse mode, by `jax.vmap`."""
   ours, xla, inputs, _ = functions
@@ -181,6 +183,7 @@ def test_jacobians_agree(functions):
   _assert_trees_close(jax.jacrev(ours, (0, 1))(*inputs), expected)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_the_definition(functions):
   """Forward over reverse, reverse over forward, reverse over reverse."""
   ours, xla, inputs, directions = functions
@@ -188,6 +191,7 @@ def test_second_derivatives_are_those_of_the_definition(functions):
       curves(ours, inputs, directions), curves(xla, inputs, directions))
 
 
+@pytest.mark.slow
 def test_differentiates_each_of_a_batch(functions):
   """With the same kernel for all, and in a loop."""
   ours, xla, (x, kernel), _ = functions

@@ -62,6 +62,7 @@ def _config(photos):
   return config
 
 
+@pytest.mark.slow
 def test_a_declared_loss_is_in_the_base_and_trains(
     brightness_loss, photos, tmp_path):
   config = _config(photos)

@@ -180,6 +180,7 @@ def test_gradients_are_those_of_the_definition(method):
       rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('transform', [lambda f: f, jax.jit, jax.checkpoint])
 @pytest.mark.parametrize('method', METHODS)
 def test_differentiates_forwards(method, transform):
@@ -213,6 +214,7 @@ def test_jacobians_agree(method):
     np.testing.assert_allclose(forwards, backwards, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_second_derivatives_agree():
   """Forward over reverse, reverse over forward, reverse over reverse."""
   inputs = _case(3, 2, 4, 5)

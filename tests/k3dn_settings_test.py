@@ -43,6 +43,7 @@ def _run(weights):
   return inside['intermediates']
 
 
+@pytest.mark.slow
 def test_the_extractor_as_printed_in_table_13(make_weights):
   """With the largest kernels, and shifts to both sides."""
   weights = make_weights('k3dn', **SMALL | dict(
@@ -59,6 +60,7 @@ def test_the_extractor_as_printed_in_table_13(make_weights):
   np.testing.assert_allclose(pooled, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_released_extractor_with_other_kernels_and_shifts(make_weights):
   weights = make_weights('k3dn', **SMALL | dict(
       kernel_size=3, cost_shifts=(-1, 0), num_psf_blocks=2))
@@ -66,11 +68,13 @@ def test_the_released_extractor_with_other_kernels_and_shifts(make_weights):
   assert kernels.shape == (16, 3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shifts', [(-2, -1, 0, 1), (-1, 0)])
 def test_shifts_to_both_sides(shifts):
   _param_shapes(cost_shifts=shifts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [3, 5, 7, 11, 13])
 def test_kernel_sizes_of_table_10(size):
   _param_shapes(kernel_size=size)
@@ -80,16 +84,19 @@ def test_kernel_sizes_of_table_10(size):
       jnp.square(kernels).sum(axis=(1, 2)), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [1, 2, 7])
 def test_numbers_of_psf_blocks_of_table_11(number):
   params = _param_shapes(num_psf_blocks=number)
   assert sum(name.startswith('psf') for name in params) == number
 
 
+@pytest.mark.slow
 def test_kernels_have_a_centre():
   with pytest.raises(ValueError, match='kernel_size is 8: a kernel has a '):
     _param_shapes(kernel_size=8)
 
 
+@pytest.mark.slow
 def test_no_psf_block_is_none():
   assert 'psf1' not in _param_shapes(num_psf_blocks=0)

@@ -125,6 +125,7 @@ def _deviations(expected, named):
           for name, array in expected.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', [c for c in CASES if 'scaled' not in c])
 def test_float32(k3dn_oracle, case):
   """Clipped, gains amplify roundings: no more than in the published network.
@@ -145,6 +146,7 @@ def test_float32(k3dn_oracle, case):
     assert deviation < (SRP_NOISE if amplified else 2e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', [c for c in CASES if 'scaled' in c])
 def test_float32_unclipped(k3dn_oracle, case):
   """Nothing is off by more than a rounding."""
@@ -153,9 +155,8 @@ def test_float32_unclipped(k3dn_oracle, case):
   assert max(deviations.values()) < 1e-6, deviations
 
 
-@pytest.mark.parametrize('case', [
-    pytest.param(case, marks=[] if 'scaled' in case else pytest.mark.slow)
-    for case in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
 def test_float64(k3dn_oracle, case):
   with jax.enable_x64(True):
     named = _named_arrays(*_restore(case, jnp.float64))

@@ -22,6 +22,7 @@ def _loop(query, key, reach):
   return similarity
 
 
+@pytest.mark.slow
 # Widths below, at and beyond whole runs of pixels.
 @pytest.mark.parametrize('width', [1, 32, 35])
 @pytest.mark.parametrize('reach', [0, 1, 4])
@@ -33,6 +34,7 @@ def test_is_the_mean_product_with_each_neighbour(width, reach):
       _loop(query, key, reach), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_shifted_products():
   query = jnp.asarray(_features(1, 4, 7, 3, seed=1))
   key = jnp.asarray(_features(1, 6, 9, 3, seed=2))

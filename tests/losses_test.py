@@ -38,6 +38,7 @@ def test_every_estimate_needs_a_weight():
     pyramid_charbonnier((sharp, sharp), sharp, (1.0,))
 
 
+@pytest.mark.slow
 def test_k3dns_losses_are_those_of_the_oracle(k3dn_oracle):
   expected = json.loads((k3dn_oracle / 'loss_lr.json').read_text())
   with np.load(k3dn_oracle / 'loss_inputs.npz') as arrays:
@@ -51,6 +52,7 @@ def test_k3dns_losses_are_those_of_the_oracle(k3dn_oracle):
       expected['ms3']['L_deb'], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_equal_pictures_cost_only_charbonniers_epsilon():
   picture = jnp.asarray(
       np.random.default_rng(0).random((1, 16, 16, 3), np.float32))

@@ -92,6 +92,7 @@ def test_it_is_scored_with_a_report(photos, workdir, tmp_path):
   assert 'outsider' in (tmp_path / 'page' / 'index.html').read_text()
 
 
+@pytest.mark.slow
 def test_it_is_measured(photos, tmp_path):
   config = make_config(photos)
   config.compute.dtype = 'bfloat16'

@@ -110,6 +110,7 @@ def test_what_is_no_scene_is_said(folder, tmp_path_factory):
     list_cases(folder)
 
 
+@pytest.mark.slow
 def test_the_recorded_input_scores_as_measured(shared_data):
   """Over six of the 17 scenes, linear: 29.39 dB; all 17 are said to have 31.69.
   """

@@ -28,6 +28,7 @@ def _init(module, *args):
   return jax.jit(module.init)(jax.random.key(0), *args)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [3, 5, 9, 13])
 def test_kernels_are_mirror_symmetric_of_unit_norm(size):
   module = CandidateKernels(CHANNELS, size)
@@ -68,6 +69,7 @@ def test_the_mix_is_inverted(patches):
       jnp.linalg.norm(mixed, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_are_convex_and_follow_the_disparity(patches):
   x, disparity = patches
   module = PSFBlock()

@@ -34,7 +34,7 @@ def test_radius_0_is_a_point():
   np.testing.assert_array_equal(psf.disc(0), [[1]])
   point = np.zeros((5, 5))
   point[2, 2] = 1
-  np.testing.assert_allclose(psf.disc(0, size=5), point)
+  np.testing.assert_allclose(psf.disc(0, size=5), point, atol=1e-6)
   np.testing.assert_allclose(psf.gaussian(0.0, 5), point, atol=1e-6)
 
 

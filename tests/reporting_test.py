@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from configs import starter
-from jaxdeblur import partitioning
 from jaxdeblur.models import registry
 from jaxdeblur.training import loop, reporting
 from jaxdeblur.training.state import TrainState
@@ -32,9 +31,8 @@ def test_logs_that_cannot_be_written_are_one_sentence(tmp_path, monkeypatch):
       metric_writers, 'create_default_writer', lambda *_, **__: FullDisk())
   reporter = reporting.Reporter(
       epath.Path(tmp_path), starter.get_config(), registry.create('drbnet'),
-      partitioning.make_mesh(),
       TrainState(step=jnp.ones((), int), params={}, ema_params={},
-                 opt_state=()), views={})
+                 opt_state=()), make_shown=dict)
   sentence = f'logs cannot be written to {tmp_path}; .* Is the disk full?'
   with pytest.raises(OSError, match=sentence):
     reporter.report((50, {'loss': jnp.ones(())}))

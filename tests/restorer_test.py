@@ -88,6 +88,7 @@ def _make_k3dn(make_weights, views):
       srp=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fit', ['pad', 'resize'])
 def test_dual_pixel_pairs_of_any_size(make_weights, fit):
   restorer = _make_k3dn(make_weights, ('left', 'right'))

@@ -54,7 +54,7 @@ class Lens:
   roundness: Number = 1.0
   vignetting: Number = 0.0
   is_gaussian: Number = 0.0
-  colours: Array | tuple[float, float, float] = (1.0, 1.0, 1.0)
+  colours: Array | tuple[Number, Number, Number] = (1.0, 1.0, 1.0)
   softness: Number = 1.19  # The Pixel 4's.
 
   def draw_whole(
