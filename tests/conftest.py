@@ -21,6 +21,13 @@ import pytest
 os.environ['EPATH_USE_TF'] = 'no'
 
 
+# Most of the session is compilation, and LLVM's optimisation is half of that.
+# XLA_FLAGS=--xla_backend_optimization_level=3 tests optimised programs.
+_LEVEL = '--xla_backend_optimization_level'
+if _LEVEL not in os.environ.get('XLA_FLAGS', ''):
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_LEVEL}=0'
+
+
 def _share_compilations() -> None:
   """Many tests train, or run a program that does: in one session each step is
   compiled once, in whatever process, and the next session starts anew."""

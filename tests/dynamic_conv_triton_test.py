@@ -50,6 +50,7 @@ def _filter_and_differentiate(filter_image):
   return jax.jit(apply)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('size', 'channels', 'height', 'width', 'batch'),
     [(1, 3, 1, 1, 1), (3, 3, 4, 130, 2), (5, 4, 2, 3, 2), (7, 3, 5, 128, 1)])
@@ -62,6 +63,7 @@ def test_equals_unfold(size, channels, height, width, batch):
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_sums_in_float32():
   """Each sum is rounded once: by 2^-8 of it at most."""
   inputs = _inputs(5, 3, 6, 7, dtype=jnp.bfloat16)

@@ -106,6 +106,7 @@ def test_fitting_pictures_are_only_scaled(pair):
     np.testing.assert_array_equal(view, views[name].astype(np.float32) / 255)
 
 
+@pytest.mark.slow
 def test_results_inside_are_unchanged(make_weights, monkeypatch):
   """Farther from the border than a network sees, no padding can change them."""
   weights = make_weights('drbnet', ('center', 'left', 'right'))

@@ -59,6 +59,7 @@ def workdir(photos, tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_it_trains_resumes_and_describes_itself(workdir):
   weights = load_weights(workdir)
   assert weights.path.name == '4'
@@ -71,6 +72,7 @@ def test_it_trains_resumes_and_describes_itself(workdir):
   assert np.abs(mean).max() > 0
 
 
+@pytest.mark.slow
 def test_it_restores_in_tiles_and_draws_its_panel(photos, workdir, tmp_path):
   run('restore', make_config(photos), workdir=workdir, input=photos,
       output=tmp_path)
@@ -84,6 +86,7 @@ def test_it_restores_in_tiles_and_draws_its_panel(photos, workdir, tmp_path):
       cv2.imread(str(tmp_path / '0.png'))[..., ::-1], whole)
 
 
+@pytest.mark.slow
 def test_it_is_scored_with_a_report(photos, workdir, tmp_path):
   run('eval', make_config(photos), workdir=workdir, input=photos,
       output=tmp_path / 'scores', report=tmp_path / 'page')
@@ -103,6 +106,7 @@ def test_it_is_measured(photos, tmp_path):
     assert record['result']['network'].startswith('outsider')
 
 
+@pytest.mark.slow
 def test_it_is_converted_to_pytorchs_names_and_back(workdir, tmp_path):
   weights = load_weights(workdir)
   arrays = convert.torch_outsider.revert(weights.variables)
@@ -116,11 +120,13 @@ def test_it_is_converted_to_pytorchs_names_and_back(workdir, tmp_path):
                jax.device_get(weights.variables))
 
 
+@pytest.mark.slow
 def test_another_network_of_its_name_is_refused():
   with pytest.raises(ValueError, match="a network 'drbnet' already, DRBNet"):
     registry.register('drbnet', outside_network.Outsider)
 
 
+@pytest.mark.slow
 def test_it_can_only_compute_as_it_can(photos, tmp_path, capsys):
   config = make_config(photos)
   config.compute.remat = True
@@ -131,6 +137,7 @@ def test_it_can_only_compute_as_it_can(photos, tmp_path, capsys):
   assert '--config.compute.remat' in error
 
 
+@pytest.mark.slow
 def test_checkpoints_of_the_first_version_go_on(photos, tmp_path, monkeypatch):
   """They averaged parameters alone, and stored some of the settings."""
   config = make_config(photos)
@@ -147,6 +154,7 @@ def test_checkpoints_of_the_first_version_go_on(photos, tmp_path, monkeypatch):
   assert load_weights(tmp_path).path.name == '3'
 
 
+@pytest.mark.slow
 def test_another_networks_checkpoint_is_refused(photos, workdir, capsys):
   config = make_config(photos)
   config.model.width = 4

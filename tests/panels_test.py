@@ -58,6 +58,7 @@ def test_patches_alike_have_one_colour():
   assert (panel[0, 0] != panel[0, -1]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network, expected', [
     (dict(name='drbnet'), ['kernels', 'pyramid']),
     (dict(name='drbnet_baseline'), []),

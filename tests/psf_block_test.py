@@ -92,6 +92,7 @@ def _reblur_deviation(patches, mode):
   return float(jnp.linalg.norm(again - x) / jnp.linalg.norm(x))
 
 
+@pytest.mark.slow
 def test_the_wiener_mode_is_undone(patches):
   assert _reblur_deviation(patches, 'wiener') < 1e-3
 

@@ -77,6 +77,7 @@ def test_a_pair_of_one_layer_is_the_blur_of_its_tile():
   np.testing.assert_allclose(np.abs(pairs['radius']), 3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_pairs_are_in_range_and_of_the_crops_size():
   pairs, _ = render(dataclasses.replace(RICH, dual_pixel=True))
   assert set(pairs) == {'center', 'left', 'right', 'sharp', 'radius'}

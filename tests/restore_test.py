@@ -98,6 +98,7 @@ def test_one_bad_file_does_not_stop_a_folder(restore, tmp_path):
   assert 'is 1 x 1 px' in errors[2]
 
 
+@pytest.mark.slow
 def test_how_results_were_made_is_recorded(restore, weights_folder, tmp_path):
   for name in ('a.png', 'b.png'):  # One run each: entries are kept.
     _save(tmp_path / name)

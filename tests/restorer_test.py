@@ -98,6 +98,7 @@ def test_dual_pixel_pairs_of_any_size(make_weights, fit):
   assert restored.shape == (50, 70, 3) and restored.dtype == np.uint16
 
 
+@pytest.mark.slow
 def test_padding_and_resizing_differ_only_where_they_must(make_weights):
   """A picture whose size the network takes is neither padded nor resized."""
   restorer = _make_k3dn(make_weights, ('center',))

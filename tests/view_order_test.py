@@ -78,6 +78,7 @@ def test_a_network_tells_its_side(network, side):
   assert registry.create(**network).seen_side == side
 
 
+@pytest.mark.slow
 def test_a_restoration_warns(make_weights, sharp):
   restorer = Restorer(make_weights(
       'k3dn', ('left', 'right'), base_channels=2, num_blocks=1))
