@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 
 from data_pipelines.light_fields import read_light_field
-from jaxdeblur.optics import light, light_field as lf, psf
+from jaxdeblur.optics import light, light_field as lf, psf, rendering
 
 RADIUS = 3.0
 
@@ -278,6 +278,38 @@ def test_real_dual_pixel_views_change_sides_at_the_focus(region):
     # Half the radius, which is 4 views x 1.5 px.
     assert moved(views) == pytest.approx(0.5 * 4 * behind, abs=0.7)
   assert moved(render(field, disparity, 4.0)) == pytest.approx(0, abs=0.3)
+
+
+@pytest.mark.slow
+def test_a_depth_map_renders_what_the_views_integrate(shared_data):
+  """From the centre view and its disparity alone, near what all views give.
+
+  Differences remain at borders of depth, behind which only the views see.
+  """
+  field, disparity = read_antinous(shared_data / 'lightfield_hci_antinous')
+  rows, columns = np.s_[40:150], np.s_[140:330]
+  field = lf.LightField(field.views[:, :, rows, columns])
+  disparity = disparity[rows, columns]
+  focus, aperture, planes = 0.5, 4.0, 24
+  far, near = float(disparity.min()), float(disparity.max())
+  kernels = jnp.stack([
+      psf.disc(abs(aperture * (focus - plane)), size=41)
+      for plane in np.linspace(near, far, planes)])
+  position = jnp.asarray((near - disparity) / (near - far) * (planes - 1))
+  rendered = jax.jit(rendering.render_depth)(
+      jnp.asarray(field.sharp), position,
+      jnp.broadcast_to(kernels[:, None, None], (planes, 1, 3, 41, 41)))[0]
+  expected = refocus(
+      field, focus, lf.synthetic_aperture(field.counts, aperture))
+  inside = np.s_[_OUTER:-_OUTER, _OUTER:-_OUTER]
+
+  def psnr(picture):
+    difference = light.to_display(jnp.asarray(picture)) - light.to_display(
+        expected)
+    return float(-10 * jnp.log10(jnp.square(difference[inside]).mean()))
+
+  assert psnr(rendered) > 45
+  assert psnr(rendered) > psnr(field.sharp) + 6
 
 
 def moved(views, most=8):
