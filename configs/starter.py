@@ -4,7 +4,9 @@ Published: none; this network and its data are ours. Measured by us on the 24
 Kodak photographs with rendered blur, PSNR of input -> output: disc radius 2 px
 26.83 -> 29.24 dB, 3.5 px 24.58 -> 27.82 dB, 5 px 23.51 -> 26.75 dB. Sharp
 pictures come back at 43.31 dB. Training took 96 minutes on two cores of a CPU
-beside other work. jaxdeblur/weights/starter.md lists the photographs.
+beside other work. The pairs were those of an earlier renderer, with discs up to
+6 px and no camera; what this config renders today has not been trained to its
+end. jaxdeblur/weights/starter.md lists the photographs.
 
   python run.py --config configs/starter.py --workdir WORKDIR \
       --config.data.photos=FOLDER
