@@ -20,7 +20,6 @@ from jaxdeblur.optics.bank import read_bank
 from jaxdeblur.optics.light import to_display, to_linear
 from studies.calibration_accuracy import (
     FAMILIES,
-    RADII,
     centre,
     compare,
     compare_pair,
@@ -102,10 +101,10 @@ def test_small_kernels_come_back(small, family):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('family, radius', [
-    *(('disc', radius) for radius in RADII),
-    *((family, radius) for family in ('hexagon', 'gaussian', 'cat_eye')
-      for radius in (2.0, 15.0))])
+    ('disc', 1.0), ('disc', 15.0), ('hexagon', 2.0), ('gaussian', 4.0),
+    ('cat_eye', 4.0)])
 def test_kernels_come_back(large, family, radius):
+  """studies/calibration_accuracy.py measures every family at every radius."""
   kernel = _kernel(family, radius)
   true, found, largest, likeness = compare(kernel, LARGE, (2, 3), large)
   assert found == pytest.approx(true, rel=0.03)

@@ -142,7 +142,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
   whole, expected = uninterrupted
   # Killed after step 5, between the checkpoints of steps 4 and 6. The picture
   # of step 3 is a batch too.
-  exit_code = run_process(train_until_killed, photos, tmp_path, 7)
+  exit_code = run_process(train_until_killed, photos, tmp_path, 6)
   assert exit_code == -signal.SIGKILL
 
   resumed = loop.train(make_config(photos), tmp_path)

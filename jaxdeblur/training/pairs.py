@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
+import numpy as np
 
 from data_pipelines.loader import is_rendered, read_settings
 from jaxdeblur import partitioning
@@ -84,6 +85,12 @@ def open_bank(settings: DefocusSettings) -> Bank | None:
 
 
 def make_pair_keys(seed: int, step: Any, count: int) -> jax.Array:
-  """Makes the keys of the pairs of a step's batch, for `render_pair`."""
+  """Makes the keys of the pairs of a step's batch, for `render_pair`.
+
+  Of n hosts, each loads every n-th pair, and a batch holds one host's pairs
+  after the other's. A pair has the same key on any number of hosts.
+  """
   key = jax.random.fold_in(jax.random.key(seed), step)
-  return jax.random.split(key, count)
+  hosts = jax.process_count()
+  place = np.arange(count).reshape(-1, hosts).T.reshape(-1)
+  return jax.random.split(key, count)[place]
