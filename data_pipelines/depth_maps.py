@@ -43,7 +43,7 @@ class DepthTiles:
       raise UserError(
           f'depth_kind is {kind!r}: {choose_one(kind, KINDS)}',
           argument='depth_kind')
-    self._tiles, self._kind = list(tiles), kind
+    self._tiles, self._folder, self._kind = list(tiles), folder, kind
     self._pixels = TileSource(tiles)
     self._files = {tile.file: find_map(tile.file, folder) for tile in tiles}
     self._maps = {}
@@ -51,8 +51,7 @@ class DepthTiles:
 
   def __reduce__(self):
     # Worker processes get neither the maps nor the lock.
-    folder = next(iter(self._files.values())).parent
-    return type(self), (self._tiles, folder, self._kind)
+    return type(self), (self._tiles, self._folder, self._kind)
 
   def __len__(self) -> int:
     return len(self._tiles)

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from data_pipelines.pairs import as_float
 from jaxdeblur import pictures
 from jaxdeblur.errors import MissingFileError, UserError
 from jaxdeblur.optics import light
@@ -27,8 +28,7 @@ def read_light_field(folder: str | os.PathLike) -> LightField:
   """
   pixels = read_views_of_light_field(folder)
   side = math.isqrt(len(pixels))
-  scale = np.float32(np.iinfo(pixels.dtype).max)
-  views = np.stack([light.to_linear(view / scale) for view in pixels])
+  views = np.stack([light.to_linear(as_float(view)) for view in pixels])
   return LightField(views.reshape(side, side, *views.shape[1:]))
 
 
@@ -59,7 +59,7 @@ class LightFieldViews:
 
   def __init__(self, folder: str | os.PathLike):
     """Lists the light fields; raises a UserError as `read_light_field`."""
-    folder = pathlib.Path(folder)
+    self._root = folder = pathlib.Path(folder)
     inside = sorted(child for child in folder.iterdir() if child.is_dir()
                     ) if folder.is_dir() else []
     self._folders = [child for child in inside
@@ -70,7 +70,7 @@ class LightFieldViews:
     self._read = {}
 
   def __reduce__(self):
-    return _open_light_fields, (self._folders,)
+    return type(self), (self._root,)  # Worker processes read them themselves.
 
   def __len__(self) -> int:
     return len(self._folders)
@@ -82,13 +82,6 @@ class LightFieldViews:
         views = (views >> 8).astype(np.uint8)
       self._read[index] = views
     return self._read[index]
-
-
-def _open_light_fields(folders: list[pathlib.Path]) -> LightFieldViews:
-  """Opens them in a worker process, which reads them itself."""
-  opened = LightFieldViews.__new__(LightFieldViews)
-  opened._folders, opened._read = folders, {}
-  return opened
 
 
 def _find_views(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -1,8 +1,25 @@
-"""Checks of the folder that results go to, before the work."""
+"""Checks of where and with what results are written, before the work."""
 
+import importlib.util
 import pathlib
 
-from jaxdeblur.errors import ExistingFileError, NoFolderError
+from jaxdeblur.errors import (
+  ExistingFileError,
+  MissingPackageError,
+  NoFolderError,
+)
+
+_DRAW_PAGES = ('jinja2', 'matplotlib')
+
+
+def check_page_packages() -> None:
+  """Raises a MissingPackageError if no page can be drawn."""
+  missing = [
+      name for name in _DRAW_PAGES if importlib.util.find_spec(name) is None]
+  if missing:
+    raise MissingPackageError(
+        f'The page is drawn with {" and ".join(missing)}, not '
+        f'installed here: pip install {" ".join(missing)}.')
 
 
 def check_folder(output: pathlib.Path) -> None:

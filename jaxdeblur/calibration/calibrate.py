@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipelines.pairs import as_float
 from jaxdeblur.calibration import estimation, figures, page
 from jaxdeblur.calibration.chart import CHART, DiscChart
 from jaxdeblur.calibration.detection import detect, to_grey
@@ -24,7 +25,7 @@ from jaxdeblur.errors import UserError
 from jaxdeblur.optics import lens
 from jaxdeblur.optics.bank import Bank, write_bank
 from jaxdeblur.optics.light import to_linear
-from jaxdeblur.outputs import check_result
+from jaxdeblur.outputs import check_page_packages, check_result
 from jaxdeblur.pictures import read_pixels, write_whole
 
 Photograph = str | os.PathLike | np.ndarray
@@ -154,7 +155,7 @@ def calibrate(
       (see `detection.detect`); it is named.
   """
   output = pathlib.Path(output)
-  page.check_packages()
+  check_page_packages()
   check_result(output, 'psfs.npz', overwrite)
   groups, views = _pair(photographs, left, right)
   _check_sides(depths, signs, groups, views)
@@ -238,8 +239,7 @@ def _read(photograph: Photograph) -> np.ndarray:
   """Linear light of a file or an array."""
   if isinstance(photograph, np.ndarray):
     return photograph
-  pixels = np.asarray(read_pixels(photograph))
-  return to_linear(pixels / np.float32(np.iinfo(pixels.dtype).max))
+  return to_linear(as_float(read_pixels(photograph)))
 
 
 def _assemble(shots, views) -> Calibration:

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 import numpy as np
 
 from jaxdeblur.errors import MissingPackageError, UserError
+from jaxdeblur.optics.light import to_display
 from jaxdeblur.pictures import write_whole
 
 # Every pixel at a border averages this many points squared.
@@ -72,9 +73,7 @@ def draw(chart: DiscChart = CHART) -> UInt8[np.ndarray, 'h w']:
     _draw_disc(light, centre, chart.radius, 0.0)
     if index == 0:
       _draw_disc(light, centre, chart.hole, 1.0)
-  display = np.where(light <= 0.0031308, 12.92 * light,
-                     1.055 * light ** (1 / 2.4) - 0.055)
-  return np.rint(255 * display).astype(np.uint8)
+  return np.rint(255 * to_display(light)).astype(np.uint8)
 
 
 def write_png(file: str | pathlib.Path, chart: DiscChart = CHART) -> None:

@@ -1,22 +1,7 @@
 """A calibration as one HTML page that needs no other file."""
 
 import base64
-import importlib.util
 from typing import Any
-
-from jaxdeblur.errors import MissingPackageError
-
-_NEEDED = ('jinja2', 'matplotlib')
-
-
-def check_packages() -> None:
-  """Raises a MissingPackageError if the page cannot be drawn."""
-  missing = [
-      name for name in _NEEDED if importlib.util.find_spec(name) is None]
-  if missing:
-    raise MissingPackageError(
-        f'The page is drawn with {" and ".join(missing)}, not installed here: '
-        f'pip install {" ".join(missing)}.')
 
 
 def render(calibration: Any, figures: dict[str, bytes]) -> str:

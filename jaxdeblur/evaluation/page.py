@@ -4,14 +4,13 @@ import base64
 from collections.abc import Mapping
 import hashlib
 import importlib.resources
-import importlib.util
 import math
 import pathlib
 from typing import Any
 
 import numpy as np
 
-from jaxdeblur.errors import MissingPackageError, NoFolderError
+from jaxdeblur.errors import NoFolderError
 from jaxdeblur.evaluation import plots, published, report
 from jaxdeblur.evaluation.exhibits import (
     ERROR_RANGE,
@@ -21,9 +20,8 @@ from jaxdeblur.evaluation.exhibits import (
 from jaxdeblur.evaluation.protocols.case import Comparison
 from jaxdeblur.evaluation.result import Result
 from jaxdeblur.metrics.metric import find
+from jaxdeblur.outputs import check_page_packages
 from jaxdeblur.pictures import write_whole
-
-_NEEDED = ('jinja2', 'matplotlib')
 
 
 class ReportPage:
@@ -45,12 +43,7 @@ class ReportPage:
       MissingPackageError: a package that draws the page is not installed.
       NoFolderError: the path exists and is no folder.
     """
-    missing = [
-        name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-      raise MissingPackageError(
-          f'The page is drawn with {" and ".join(missing)}, not '
-          f'installed here: pip install {" ".join(missing)}.')
+    check_page_packages()
     if folder.exists() and not folder.is_dir():
       raise NoFolderError(
           f'{folder} is no folder: name one for the page.', argument='report')

@@ -144,7 +144,8 @@ def _photograph(
 def _mirror(pair: Views, is_mirrored) -> Views:
   """Mirrors a pair in x, if asked; left and right then change places.
 
-  The radii change their sign with the views only where these exist.
+  The signs of the radii stay, since the exchange undoes what mirroring does to
+  the side of the focus.
   """
   exchanged = {'left': 'right', 'right': 'left'}
   return {name: jnp.where(

@@ -1,6 +1,6 @@
 """Scores on sharp photographs, blurred by discs of known radii."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
@@ -48,17 +48,8 @@ class RenderedDefocus:
     Raises:
       UserError: there are no photographs.
     """
-    files = list_photographs(
-        source.need_folder(self.name, 'sharp photographs'))
-    return Cases(
-        len(files) * len(self.radii), ('center',), True,
-        lambda: self._open(files))
-
-  def _open(self, files: list[pathlib.Path]) -> Iterator[Callable[[], Case]]:
-    for file in files:
-      read = functools.cache(lambda file=file: read_photograph(file))
-      for radius in self.radii:
-        yield functools.partial(self._make_case, file.name, read, radius)
+    return list_rendered(
+        self.name, source, read_photograph, self.radii, self._make_case)
 
   def _make_case(self, name, read, radius) -> Case:
     sharp = read().astype(np.float32) / 255
@@ -99,3 +90,35 @@ def blur(light: np.ndarray, psf: np.ndarray) -> np.ndarray:
   # OpenCV correlates, so the PSF is mirrored.
   return cv2.filter2D(
       light, -1, psf[::-1, ::-1], borderType=cv2.BORDER_REFLECT_101)
+
+
+def list_rendered(
+    protocol: str,
+    source: Source,
+    read: Callable[[pathlib.Path], np.ndarray],
+    conditions: Sequence[Any],
+    make_case: Callable[[str, Callable[[], np.ndarray], Any], Case],
+) -> Cases:
+  """Lists each photograph of a folder under each condition.
+
+  Args:
+    protocol: name of the protocol.
+    source: the photographs.
+    read: reads a file, once for all of its conditions.
+    conditions: what photographs are rendered under.
+    make_case: function of the file's name, of what reads it, and of a
+      condition.
+
+  Raises:
+    UserError: there are no photographs.
+  """
+  files = list_photographs(source.need_folder(protocol, 'sharp photographs'))
+
+  def open_cases() -> Iterator[Callable[[], Case]]:
+    for file in files:
+      read_once = functools.cache(lambda file=file: read(file))
+      for condition in conditions:
+        yield functools.partial(make_case, file.name, read_once, condition)
+
+  return Cases(
+      len(files) * len(conditions), ('center',), True, open_cases)

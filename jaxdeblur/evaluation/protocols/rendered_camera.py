@@ -4,10 +4,9 @@ This protocol is frozen: no setting changes it, so that all its scores can be
 compared.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 import dataclasses
 import functools
-import pathlib
 from typing import Any
 import zlib
 
@@ -17,9 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-from data_pipelines.sources import list_photographs, read_photograph
+from data_pipelines.sources import read_photograph
 from jaxdeblur.evaluation.protocols.case import Case, Cases, Comparison
-from jaxdeblur.evaluation.protocols.rendered import blur
+from jaxdeblur.evaluation.protocols.rendered import blur, list_rendered
 from jaxdeblur.evaluation.source import Source
 from jaxdeblur.optics import psf
 from jaxdeblur.optics.camera import Camera
@@ -131,18 +130,9 @@ class RenderedCamera:
     Raises:
       UserError: there are no photographs.
     """
-    files = list_photographs(
-        source.need_folder(self.name, 'sharp photographs'))
-    return Cases(
-        len(files) * len(CONDITIONS), ('center',), True,
-        lambda: self._open(files))
-
-  def _open(self, files: list[pathlib.Path]) -> Iterator[Callable[[], Case]]:
-    for file in files:
-      read = functools.cache(lambda file=file: make_light(
-          read_photograph(file)))
-      for condition in CONDITIONS:
-        yield functools.partial(_make_case, file.name, read, condition)
+    return list_rendered(
+        self.name, source, lambda file: make_light(read_photograph(file)),
+        CONDITIONS, _make_case)
 
   def describe(self) -> Mapping[str, Any]:
     """All that a stranger needs to repeat the scores."""
